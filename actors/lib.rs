@@ -1,0 +1,12 @@
+//! What a Bzzz node decides.
+//!
+//! This crate holds the life of a task, the rules of claims, the protocol with the model, and the actors that
+//! carry them. It does no I/O: every outside system stands behind a trait in [`ports`], and time is tokio's, so
+//! that all of it runs in virtual time under test. The crate `bzzz` (`src/`) implements the ports and starts the
+//! actors; nothing here knows of it.
+
+#[cfg(panic = "abort")]
+compile_error!("a node contains the panic of one actor by unwinding: build it with panic = \"unwind\"");
+
+pub mod ports;
+pub mod task;

@@ -1,0 +1,78 @@
+//! The way of the code in and out: a mirror of each repository on the host, and the import of what a sandbox made.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::task::{Base, RepoId, Sha, TaskId};
+
+use super::sandbox::WorkBundle;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodeError {
+    /// The git server does not answer, or the disk is full: may pass.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{repo}: the token may not read or write it: {message}")]
+    Denied { repo: RepoId, message: String },
+    #[error("{repo}: the repository has no commits yet: push a first one, then label the issue again")]
+    EmptyRepository { repo: RepoId },
+    /// What the sandbox made breaks a rule of the import; the text is meant for the model.
+    #[error("{0}")]
+    Refused(String),
+    /// A git command failed in a way that nothing here expects.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CodeError {
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// What a sandbox's import needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeIn {
+    /// A tar of one folder `.git`, a repository that has `base` and some history.
+    pub archive: PathBuf,
+    pub base: Sha,
+    /// Work done before: a bundle with the prerequisite `base`, and the commit in it whose tree is to be checked out.
+    pub changes: Option<(PathBuf, Sha)>,
+}
+
+/// What the import of a bundle found in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedTree {
+    pub tree: Sha,
+    pub files: u32,
+    pub insertions: u32,
+    pub deletions: u32,
+    /// The diff against the base, bounded; the last line says what was left out.
+    pub diff: String,
+}
+
+#[async_trait]
+pub trait Code: Send + Sync {
+    /// Fetches `branch` into the mirror and returns its tip.
+    async fn refresh(&self, repo: &RepoId, branch: &str) -> Result<Base, CodeError>;
+
+    /// A file of a commit as text; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Refused` when it is longer than 64 KiB, not a regular file, or not UTF-8.
+    async fn read_file(&self, repo: &RepoId, commit: &Sha, path: &str) -> Result<Option<String>, CodeError>;
+
+    /// What a sandbox needs to stand at `base`, or at `tree` when the task has already produced one.
+    async fn code_in(&self, task: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError>;
+
+    /// Checks a bundle and takes its tree into the task's object store. `Refused` says what is wrong with it.
+    async fn import(&self, task: &TaskId, base: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError>;
+
+    /// Makes the commit that will be published: the host's author, this message, parent `base`. The same arguments
+    /// give the same commit.
+    async fn commit(&self, task: &TaskId, base: &Sha, tree: &Sha, message: &str) -> Result<Sha, CodeError>;
+
+    /// Forgets the task's object store.
+    async fn forget(&self, task: &TaskId) -> Result<(), CodeError>;
+}

@@ -1,0 +1,139 @@
+//! The forge's conversation side: issues, comments, labels, pull requests. Its git side is [`super::code`] and
+//! [`super::claims`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::task::{Issue, RepoId, TaskId};
+
+/// Why a call to the forge did not succeed. The text of each names the call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForgeError {
+    #[error("{call}: the forge refused the token (401): set a valid one in forge.token_file")]
+    Unauthorized { call: String },
+    /// `permission` is the fine-grained permission that the call needs, such as `issues: write`.
+    #[error("{call}: the token may not do this (403): it needs the permission {permission}. {message}")]
+    Forbidden { call: String, permission: String, message: String },
+    #[error("{call}: not found (404): the repository or issue does not exist, or the token may not see it")]
+    NotFound { call: String },
+    #[error("{call}: the forge found the request invalid (422): {message}")]
+    Invalid { call: String, message: String },
+    /// Not before `retry_after` from now.
+    #[error("{call}: rate limit reached, again in {} s", retry_after.as_secs())]
+    RateLimited { call: String, retry_after: Duration },
+    /// 5xx, a dropped connection, a time-out. Whether the call had its effect is unknown.
+    #[error("{call}: the forge is not available: {problem}")]
+    Unavailable { call: String, problem: String },
+    /// An answer that is not what the interface says: HTML, half a body, another shape. Effect unknown too.
+    #[error("{call}: the forge's answer can't be read: {problem}")]
+    Malformed { call: String, problem: String },
+}
+
+impl ForgeError {
+    /// Whether the same call may succeed later without anyone changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Malformed { .. })
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    pub id: RepoId,
+    pub default_branch: String,
+    /// The token may push; false also when the forge does not say.
+    pub can_push: bool,
+    pub archived: bool,
+}
+
+/// A listing of issues, and when the forge may be asked again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueList {
+    pub issues: Vec<Issue>,
+    /// False when the forge said that nothing changed since the last listing (304).
+    pub changed: bool,
+    /// The least time until the next listing that the forge asked for (`x-poll-interval`), if it did.
+    pub not_before: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    pub id: u64,
+    pub author: String,
+    /// The author may write to the repository: OWNER, MEMBER or COLLABORATOR.
+    pub from_maintainer: bool,
+    pub body: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPullRequest {
+    pub head: String,
+    pub base: String,
+    pub title: String,
+    pub body: String,
+    pub draft: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullRequestState {
+    Open,
+    Merged,
+    Closed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    pub number: u64,
+    pub url: String,
+    pub head: String,
+    pub head_sha: String,
+    pub state: PullRequestState,
+}
+
+/// Every call is bounded in time by its adapter. An error's doc says whether the effect may have happened.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// The account that the token belongs to.
+    async fn login(&self) -> Result<String, ForgeError>;
+
+    async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError>;
+
+    /// All open issues with `label`, oldest first, without pull requests. Conditional on what the last listing saw:
+    /// asking again while nothing changed costs no quota.
+    async fn open_issues(&self, repo: &RepoId, label: &str) -> Result<IssueList, ForgeError>;
+
+    async fn issue(&self, task: &TaskId) -> Result<Issue, ForgeError>;
+
+    /// The issue's comments, oldest first.
+    async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError>;
+
+    /// Leaves exactly one comment that carries the hidden `marker`: creates it, or gives the one there this body.
+    async fn put_comment(&self, task: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError>;
+
+    /// Idempotent: adding a label that is there or removing one that is not succeeds.
+    async fn change_labels(&self, task: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError>;
+
+    /// Assigns the issue to the token's account.
+    async fn assign(&self, task: &TaskId) -> Result<(), ForgeError>;
+
+    /// The newest pull request from `head`, a branch of the same repository, whatever its state.
+    async fn find_pull_request(&self, repo: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError>;
+
+    /// Opens a pull request, or finds the open one of the same head: never a second one.
+    async fn open_pull_request(
+        &self,
+        repo: &RepoId,
+        pull_request: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError>;
+
+    async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError>;
+}

@@ -1,0 +1,75 @@
+//! A model server: messages in, one reply out.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Down, overloaded, a broken stream, a time-out: asking again may succeed.
+    #[error("the model server is not available: {0}")]
+    Unavailable(String),
+    #[error("the model {model} is not on the server: ollama pull {model}")]
+    Missing { model: String },
+    /// The prompt does not fit into the model's window.
+    #[error("the prompt is longer than the model's window: {0}")]
+    Overflow(String),
+    /// The server refuses the request as such.
+    #[error("the model server refused the request: {0}")]
+    Refused(String),
+}
+
+impl ModelError {
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRequest {
+    pub model: String,
+    pub messages: Vec<Message>,
+    /// The reply ends there with [`Finish::Length`].
+    pub max_output_tokens: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    Stop,
+    /// Cut at `max_output_tokens` or at the adapter's cap on bytes.
+    Length,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Without the model's thinking.
+    pub content: String,
+    pub finish: Finish,
+    /// As the server counted; 0 when it does not say.
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
+    pub duration: Duration,
+}
+
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// The names of the models that the server has.
+    async fn models(&self) -> Result<Vec<String>, ModelError>;
+
+    async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError>;
+}

@@ -1,0 +1,131 @@
+//! The place where a model's commands run: no network, no credential, limits on everything.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::task::{Ending, Epoch, NodeId, Sha, TaskId};
+
+use super::code::CodeIn;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SandboxError {
+    /// The backend does not answer, or refuses for a reason that may pass.
+    #[error("the sandbox backend is not available: {0}")]
+    Unavailable(String),
+    /// The sandbox is gone or broke its protocol; what ran in it has an unknown outcome. A new one is needed.
+    #[error("the sandbox was lost: {0}")]
+    Lost(String),
+    /// What was asked can't be done in this sandbox as it is; the text is meant for the model.
+    #[error("{0}")]
+    Refused(String),
+    /// The configuration is wrong: no such image, no such runtime. The text says what to do.
+    #[error("{0}")]
+    Misconfigured(String),
+}
+
+impl SandboxError {
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Where the model works.
+    Work,
+    /// Where the checks run, on a tree that no command of the model has touched since.
+    Check,
+}
+
+impl Purpose {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// Whose sandbox it is; stands in its labels, so that a returning node finds its own. Image, limits and runtime are
+/// the operator's and the adapter's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SandboxSpec {
+    pub node: NodeId,
+    pub task: TaskId,
+    pub epoch: Epoch,
+    pub purpose: Purpose,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRequest {
+    /// The command's number within its sandbox; sandboxd keeps the outcome under it.
+    pub step: u32,
+    /// Handed to a fresh `bash -c` in the work tree.
+    pub command: String,
+    /// The command and all that it started are killed then.
+    pub timeout: Duration,
+}
+
+/// A command's output, standard output and error in one, as the sandbox kept it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapturedOutput {
+    pub head: Vec<u8>,
+    /// Follows `head` directly when nothing was left out.
+    pub tail: Vec<u8>,
+    /// Bytes between head and tail that the sandbox's cap dropped.
+    pub left_out: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandOutcome {
+    pub ending: Ending,
+    pub duration: Duration,
+    pub output: CapturedOutput,
+    pub out_of_memory: bool,
+}
+
+/// A bundle of the sandbox's work in a file of the host: untrusted bytes. The file is removed when this is dropped.
+#[derive(Debug)]
+pub struct WorkBundle {
+    pub file: PathBuf,
+    pub remover: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// A backend that makes sandboxes.
+#[async_trait]
+pub trait Sandboxes: Send + Sync {
+    /// What and which version, for people: "Docker 28.2 (runc), image bzzz-sandbox:1".
+    async fn describe(&self) -> Result<String, SandboxError>;
+
+    /// A new, empty sandbox. One of the same spec that was left over is removed first.
+    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError>;
+
+    /// Removes every sandbox of `node` whose spec `keep` does not accept; returns how many.
+    async fn remove_strays(
+        &self,
+        node: &NodeId,
+        keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
+    ) -> Result<usize, SandboxError>;
+}
+
+/// One sandbox. Calls on it run one after the other.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// The backend's name for it, for logs and for a person who wants to look inside.
+    fn name(&self) -> String;
+
+    /// Puts code into the empty work tree.
+    async fn import(&self, code: &CodeIn) -> Result<(), SandboxError>;
+
+    /// Runs one command to its end. `Err(Lost)`: nobody knows what it did.
+    async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError>;
+
+    /// The work tree as it is, as a git bundle with the one prerequisite `base`, at most `max_bytes` long.
+    async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError>;
+
+    /// Removes the sandbox and all in it. Succeeds when it is gone already.
+    async fn destroy(&self) -> Result<(), SandboxError>;
+}

@@ -1,0 +1,175 @@
+//! What happened to a task. The journal's entries are these; a task's state is what they fold to.
+//!
+//! An event is a fact in the past tense and is never changed: a variant or field may be added with a default, none
+//! renamed or given another meaning. An effect that must not happen twice has two: the intent, recorded before
+//! (`ClaimIntended`, `CommandStarted`, `PublishIntended`), and the outcome.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Epoch, Sha};
+use super::issue::Issue;
+use super::work::{Base, BlobRef, CheckResult, ModelUse, Observed, Produced, PullRequestRef, Review, Step};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
+pub enum TaskEvent {
+    /// The poller saw the issue, labelled and open, and this node decided to try for it.
+    Found {
+        issue: Issue,
+    },
+    /// About to write `lease` to the task's claim reference.
+    ClaimIntended {
+        epoch: Epoch,
+        lease: Sha,
+    },
+    Claimed {
+        epoch: Epoch,
+        lease: Sha,
+    },
+    /// Another node was first.
+    ClaimLost {
+        holder: String,
+    },
+    /// The claim reference now holds `lease`, which is ours too.
+    LeaseRenewed {
+        lease: Sha,
+    },
+    /// The lease ran out or was taken: from here on nothing may be published.
+    LeaseLost {
+        why: String,
+    },
+
+    /// A sandbox stands with the code in it.
+    Prepared {
+        base: Base,
+        checks: Vec<String>,
+        sandbox: String,
+    },
+    SandboxLost {
+        why: String,
+    },
+
+    PlanDrafted {
+        plan: String,
+        usage: ModelUse,
+    },
+    PlanSettled {
+        reviews: Vec<Review>,
+    },
+
+    /// The model's reply, whole, and what was read from it.
+    Replied {
+        text: String,
+        step: Step,
+        usage: ModelUse,
+    },
+    /// About to run `command` as the task's command number `step`.
+    CommandStarted {
+        step: u32,
+        command: String,
+    },
+    CommandFinished {
+        step: u32,
+        outcome: Observed,
+    },
+    /// The model goes in circles and was told so.
+    Nudged {
+        why: String,
+    },
+
+    /// What the sandbox made was imported: `produced.tree` is in the task's object store.
+    WorkProduced {
+        produced: Produced,
+    },
+    /// What the sandbox made can't be taken; `problem` is told to the model.
+    WorkRefused {
+        problem: String,
+    },
+    ChecksFinished {
+        tree: Sha,
+        results: Vec<CheckResult>,
+    },
+
+    /// About to write `commit` to the task's branch and `lease` to its claim reference, both or neither.
+    PublishIntended {
+        commit: Sha,
+        lease: Sha,
+    },
+    Published {
+        commit: Sha,
+        lease: Sha,
+    },
+    PullRequestOpened {
+        pull_request: PullRequestRef,
+    },
+    PullRequestMerged,
+    PullRequestClosed,
+
+    /// The peers were asked for help and this came back; empty when nobody had any.
+    Advised {
+        advice: Vec<Review>,
+    },
+    /// A person was asked.
+    Escalated {
+        question: String,
+    },
+    HumanAnswered {
+        by: String,
+        text: String,
+    },
+
+    /// An effect failed in a way that may pass; it is tried again.
+    Stalled {
+        what: String,
+        problem: String,
+    },
+    /// The issue was closed, or lost its label.
+    Cancelled {
+        why: String,
+    },
+    /// The node stops working on this task for good.
+    GaveUp {
+        reason: String,
+    },
+    /// Sandbox and lease of the ended task are gone. `diff` holds what was made and not published.
+    CleanedUp {
+        diff: Option<BlobRef>,
+    },
+}
+
+impl TaskEvent {
+    /// The event's name as the journal spells it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found",
+            Self::ClaimIntended { .. } => "claim_intended",
+            Self::Claimed { .. } => "claimed",
+            Self::ClaimLost { .. } => "claim_lost",
+            Self::LeaseRenewed { .. } => "lease_renewed",
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::Prepared { .. } => "prepared",
+            Self::SandboxLost { .. } => "sandbox_lost",
+            Self::PlanDrafted { .. } => "plan_drafted",
+            Self::PlanSettled { .. } => "plan_settled",
+            Self::Replied { .. } => "replied",
+            Self::CommandStarted { .. } => "command_started",
+            Self::CommandFinished { .. } => "command_finished",
+            Self::Nudged { .. } => "nudged",
+            Self::WorkProduced { .. } => "work_produced",
+            Self::WorkRefused { .. } => "work_refused",
+            Self::ChecksFinished { .. } => "checks_finished",
+            Self::PublishIntended { .. } => "publish_intended",
+            Self::Published { .. } => "published",
+            Self::PullRequestOpened { .. } => "pull_request_opened",
+            Self::PullRequestMerged => "pull_request_merged",
+            Self::PullRequestClosed => "pull_request_closed",
+            Self::Advised { .. } => "advised",
+            Self::Escalated { .. } => "escalated",
+            Self::HumanAnswered { .. } => "human_answered",
+            Self::Stalled { .. } => "stalled",
+            Self::Cancelled { .. } => "cancelled",
+            Self::GaveUp { .. } => "gave_up",
+            Self::CleanedUp { .. } => "cleaned_up",
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! An issue as the forge shows it: somebody's words, none of them trusted.
+
+use serde::{Deserialize, Serialize};
+
+/// The labels by which people and nodes talk about an issue.
+pub mod label {
+    /// A person asks for this issue to be worked on.
+    pub const TASK: &str = "bzzz-task";
+    /// A node holds the issue's lease.
+    pub const IN_PROGRESS: &str = "in-progress";
+    /// A pull request is open.
+    pub const COMPLETED: &str = "completed";
+    /// A node gave up or waits for an answer; no node takes the issue while this label is there.
+    pub const NEEDS_HUMAN: &str = "needs-human";
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssueState {
+    Open,
+    Closed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    pub number: u64,
+    pub title: String,
+    /// Empty when the issue has none.
+    pub body: String,
+    pub state: IssueState,
+    pub labels: Vec<String>,
+    pub author: String,
+    pub url: String,
+    /// RFC 3339, as the forge wrote it.
+    pub updated_at: String,
+}
+
+/// The longest body kept of an issue, in bytes: GitHub's own limit is 65,536 characters. More than a small
+/// model's window holds anyway; what is cut is said in the text.
+const MAX_BODY_BYTES: usize = 32 * 1024;
+/// The longest title kept, in bytes. GitHub's limit is 256 characters.
+const MAX_TITLE_BYTES: usize = 1024;
+
+impl Issue {
+    pub fn has_label(&self, label: &str) -> bool {
+        self.labels.iter().any(|l| l.eq_ignore_ascii_case(label))
+    }
+
+    /// Whether a node may take or go on with this issue.
+    pub fn is_wanted(&self, task_label: &str) -> bool {
+        self.state == IssueState::Open && self.has_label(task_label)
+    }
+
+    /// The issue with its text bounded and free of control characters: terminal escapes, carriage returns and
+    /// other signs that a terminal or a model would take for more than text.
+    pub fn sanitized(mut self) -> Self {
+        self.title = bounded(printable(&self.title).replace('\n', " "), MAX_TITLE_BYTES);
+        self.body = bounded(printable(&self.body), MAX_BODY_BYTES);
+        self.author = bounded(printable(&self.author).replace('\n', " "), MAX_TITLE_BYTES);
+        self
+    }
+}
+
+/// `text` without control characters but line feed and tab, and without the invisible signs that reorder it.
+pub fn printable(text: &str) -> String {
+    let is_reordering =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let keep = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || is_reordering(*c));
+    text.replace("\r\n", "\n").chars().filter(keep).collect()
+}
+
+fn bounded(mut text: String, max_bytes: usize) -> String {
+    if text.len() > max_bytes {
+        let left_out = text.len() - text.floor_char_boundary(max_bytes);
+        text.truncate(text.floor_char_boundary(max_bytes));
+        text.push_str(&format!("\n[… {left_out} more bytes were left out]"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issue(body: &str) -> Issue {
+        Issue {
+            number: 1,
+            title: "a\x1b[2Jb\nc".into(),
+            body: body.into(),
+            state: IssueState::Open,
+            labels: vec!["Bzzz-Task".into()],
+            author: "ann".into(),
+            url: "https://forge.example/a/b/issues/1".into(),
+            updated_at: "2026-01-01T00:00:00Z".into(),
+        }
+    }
+
+    #[test]
+    fn terminal_escapes_and_reordering_signs_are_removed() {
+        let clean = issue("red \x1b[31m, bell \x07, \u{202e}reversed\r\nnext\ttab").sanitized();
+        assert_eq!(clean.body, "red [31m, bell , reversed\nnext\ttab");
+        assert_eq!(clean.title, "a[2Jb c");
+    }
+
+    #[test]
+    fn a_megabyte_of_body_is_cut_and_said() {
+        let clean = issue(&"é".repeat(500_000)).sanitized();
+        assert!(clean.body.len() < MAX_BODY_BYTES + 100);
+        assert!(clean.body.ends_with("more bytes were left out]"));
+    }
+
+    #[test]
+    fn a_closed_or_unlabelled_issue_is_not_wanted() {
+        let mut it = issue("");
+        assert!(it.is_wanted(label::TASK));
+        it.state = IssueState::Closed;
+        assert!(!it.is_wanted(label::TASK));
+        it.state = IssueState::Open;
+        it.labels.clear();
+        assert!(!it.is_wanted(label::TASK));
+    }
+}

@@ -1,0 +1,15 @@
+//! A task and its life.
+
+mod event;
+mod id;
+mod issue;
+mod notice;
+mod work;
+
+pub use event::TaskEvent;
+pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
+pub use issue::{Issue, IssueState, label, printable};
+pub use notice::{Lane, Notice};
+pub use work::{
+    Base, BlobRef, CheckResult, Ending, ModelUse, Observed, Produced, PullRequestRef, Review, Step,
+};

@@ -1,0 +1,133 @@
+//! What a task's events speak of: commands and their outcomes, the produced work, checks, reviews.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::Sha;
+
+/// Where the work starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The branch that the pull request will ask to merge into.
+    pub branch: String,
+    pub commit: Sha,
+}
+
+/// What one reply of the model asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Step {
+    Run {
+        command: String,
+    },
+    Done {
+        title: String,
+        body: String,
+    },
+    Help {
+        question: String,
+    },
+    /// The reply follows no part of the protocol; `problem` is told to the model.
+    Malformed {
+        problem: String,
+    },
+}
+
+/// What a reply cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUse {
+    pub model: String,
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
+    pub duration_ms: u64,
+}
+
+/// How a command came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Ending {
+    Exited {
+        code: i32,
+    },
+    Signalled {
+        signal: i32,
+    },
+    /// Killed, with all its children, at its deadline.
+    TimedOut {
+        after_ms: u64,
+    },
+    /// The node or the sandbox died while the command ran; nobody knows what it did.
+    Unknown,
+}
+
+impl Ending {
+    pub fn is_success(&self) -> bool {
+        *self == Self::Exited { code: 0 }
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "exit status {code}"),
+            Self::Signalled { signal } => write!(f, "killed by signal {signal}"),
+            Self::TimedOut { after_ms } => {
+                write!(f, "killed after {:.1} s (time limit)", *after_ms as f64 / 1e3)
+            }
+            Self::Unknown => f.write_str("outcome unknown"),
+        }
+    }
+}
+
+/// Names bytes in the journal's blob store: the BLAKE3 hash, 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BlobRef(pub String);
+
+/// A command's outcome as it stands in the journal and as the model sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    pub ending: Ending,
+    pub duration_ms: u64,
+    /// The output as text; the middle of a long one is left out and its length said.
+    pub shown: String,
+    /// The whole output up to the sandbox's cap, when `shown` is not all of it.
+    pub whole: Option<BlobRef>,
+    /// The sandbox ran out of memory while the command ran.
+    pub out_of_memory: bool,
+}
+
+/// What a sandbox made, imported and checked by the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Produced {
+    pub tree: Sha,
+    pub files: u32,
+    pub insertions: u32,
+    pub deletions: u32,
+    /// The diff against the base, as text.
+    pub diff: BlobRef,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    pub command: String,
+    pub outcome: Observed,
+}
+
+impl CheckResult {
+    pub fn passed(&self) -> bool {
+        self.outcome.ending.is_success()
+    }
+}
+
+/// A peer's word on a plan or a question: advice, quoted to the model as untrusted text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    pub author: String,
+    pub objects: bool,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestRef {
+    pub number: u64,
+    pub url: String,
+}
