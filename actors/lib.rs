@@ -9,4 +9,5 @@
 compile_error!("a node contains the panic of one actor by unwinding: build it with panic = \"unwind\"");
 
 pub mod ports;
+pub mod supervisor;
 pub mod task;

@@ -2,7 +2,7 @@
 //!
 //! An event is a fact in the past tense and is never changed: a variant or field may be added with a default, none
 //! renamed or given another meaning. An effect that must not happen twice has two: the intent, recorded before
-//! (`ClaimIntended`, `CommandStarted`, `PublishIntended`), and the outcome.
+//! (`ClaimIntended`, `Replied` with a command, `PublishIntended`), and the outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,24 +57,16 @@ pub enum TaskEvent {
         reviews: Vec<Review>,
     },
 
-    /// The model's reply, whole, and what was read from it.
+    /// The model's reply, whole, and what was read from it. A command in it is about to run.
     Replied {
         text: String,
         step: Step,
         usage: ModelUse,
     },
-    /// About to run `command` as the task's command number `step`.
-    CommandStarted {
-        step: u32,
-        command: String,
-    },
+    /// The task's command number `step` ended; the first command's number is 1.
     CommandFinished {
         step: u32,
         outcome: Observed,
-    },
-    /// The model goes in circles and was told so.
-    Nudged {
-        why: String,
     },
 
     /// What the sandbox made was imported: `produced.tree` is in the task's object store.
@@ -109,9 +101,10 @@ pub enum TaskEvent {
     Advised {
         advice: Vec<Review>,
     },
-    /// A person was asked.
+    /// A person was asked. The sandbox is gone; `saved` is the work that was in it, if there was any.
     Escalated {
         question: String,
+        saved: Option<Produced>,
     },
     HumanAnswered {
         by: String,
@@ -152,9 +145,7 @@ impl TaskEvent {
             Self::PlanDrafted { .. } => "plan_drafted",
             Self::PlanSettled { .. } => "plan_settled",
             Self::Replied { .. } => "replied",
-            Self::CommandStarted { .. } => "command_started",
             Self::CommandFinished { .. } => "command_finished",
-            Self::Nudged { .. } => "nudged",
             Self::WorkProduced { .. } => "work_produced",
             Self::WorkRefused { .. } => "work_refused",
             Self::ChecksFinished { .. } => "checks_finished",

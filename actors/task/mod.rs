@@ -3,7 +3,11 @@
 mod event;
 mod id;
 mod issue;
+pub mod life;
 mod notice;
+mod pull_request;
+pub mod repository_policy;
+pub mod text;
 mod work;
 
 pub use event::TaskEvent;

@@ -102,8 +102,10 @@ pub struct Produced {
     pub files: u32,
     pub insertions: u32,
     pub deletions: u32,
-    /// The diff against the base, as text.
+    /// The whole diff against the base, as text.
     pub diff: BlobRef,
+    /// The diff as the model sees it, the middle of a long one left out.
+    pub shown: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

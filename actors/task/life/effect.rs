@@ -1,0 +1,87 @@
+//! What is due in a state. The actors carry effects out; each ends in one event.
+
+use crate::task::Sha;
+
+use super::{End, Phase};
+
+/// Every effect but `Run` may be begun again after a crash in the middle of it: it looks first at what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// See whose the claim reference is: the write of `lease` may have happened.
+    SettleClaim {
+        lease: Sha,
+    },
+    /// A sandbox with the code in it, and with the work done so far.
+    Prepare,
+    DraftPlan,
+    DiscussPlan,
+    Think,
+    Run {
+        step: u32,
+        command: String,
+    },
+    /// The node does not know whether the command ran: ask the sandbox, else say so to the model.
+    Recall {
+        step: u32,
+    },
+    Export,
+    Check {
+        tree: Sha,
+    },
+    /// See that the issue is still wanted, make the commit, draft the lease that goes with it.
+    Commit {
+        tree: Sha,
+    },
+    Push {
+        commit: Sha,
+        lease: Sha,
+    },
+    Propose,
+    WatchReview,
+    AskPeers {
+        question: String,
+    },
+    /// Save the work, let the sandbox go, and ask a person.
+    Escalate {
+        question: String,
+    },
+    AwaitAnswer {
+        question: String,
+    },
+    CleanUp {
+        end: End,
+    },
+}
+
+impl Phase {
+    /// What a node does that has just come into this phase.
+    pub fn due(&self) -> Option<Effect> {
+        match self.clone() {
+            Self::Unclaimed | Self::Ended(_) => None,
+            Self::Claiming { lease } => Some(Effect::SettleClaim { lease }),
+            Self::Preparing => Some(Effect::Prepare),
+            Self::Planning => Some(Effect::DraftPlan),
+            Self::Discussing => Some(Effect::DiscussPlan),
+            Self::Thinking => Some(Effect::Think),
+            Self::Running { step, command } => Some(Effect::Run { step, command }),
+            Self::Exporting => Some(Effect::Export),
+            Self::Checking { tree } => Some(Effect::Check { tree }),
+            Self::Committing { tree } => Some(Effect::Commit { tree }),
+            Self::Pushing { commit, lease } => Some(Effect::Push { commit, lease }),
+            Self::Proposing => Some(Effect::Propose),
+            Self::InReview => Some(Effect::WatchReview),
+            Self::AskingPeers { question } => Some(Effect::AskPeers { question }),
+            Self::Escalating { question } => Some(Effect::Escalate { question }),
+            Self::Parked { question } => Some(Effect::AwaitAnswer { question }),
+            Self::CleaningUp(end) => Some(Effect::CleanUp { end }),
+        }
+    }
+
+    /// What a node does that comes back to this phase after a crash, a restart of the actor, or a rebuilt sandbox.
+    pub fn due_again(&self) -> Option<Effect> {
+        match self {
+            Self::Running { step, .. } => Some(Effect::Recall { step: *step }),
+            phase => phase.due(),
+        }
+    }
+}

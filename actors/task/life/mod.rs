@@ -1,0 +1,40 @@
+//! A task's life: one pure function from a state and an event to the next state and the effect that is due.
+//!
+//! ```text
+//!                another node won
+//! Unclaimed ◄───────────────────── Claiming          Escalating ─► Parked ── a person answers ─► Preparing
+//!     │ a lease is about to be written ▲ │ won          ▲ no advice
+//!     └────────────────────────────────┘ ▼              │
+//!                                    Preparing      AskingPeers ── advice ──► Thinking
+//!                    sandbox lost ─► │  (sandbox,      ▲
+//!                                    ▼   code in)      │ asks for help
+//!                Planning ─► Discussing ─────────► Thinking ◄─────────► Running one command
+//!                (model)     (peers)                   │ ▲
+//!                                          says done   │ │ refused, checks failed, or: here is your diff, look again
+//!                                                      ▼ │
+//!                                                  Exporting ─► Checking in a clean sandbox
+//!                                                                  │ passed, and looked at
+//!                                                                  ▼
+//!                            InReview ◄─ Proposing ◄─ Pushing ◄─ Committing
+//!                                │       (pull request)  (branch and lease, both or neither)
+//!                                ▼ merged or closed
+//! LeaseLost, Cancelled, GaveUp ─► CleaningUp ─► Ended
+//! ```
+//!
+//! What holds, for every sequence of events (`properties.rs` tests it):
+//! - a push is due only while the lease is held and after the checks have passed on the very tree that is pushed;
+//! - an event that the state has no place for changes nothing, so that folding is total;
+//! - every state but the resting ones (`Unclaimed`, `Ended`) has an effect due when a node comes back to it;
+//! - a command is never run again: a node that comes back to `Running` recalls its outcome.
+
+mod effect;
+mod notices;
+mod phase;
+#[cfg(test)]
+mod properties;
+mod state;
+mod step;
+
+pub use effect::Effect;
+pub use phase::{End, Phase};
+pub use state::{Checked, Limits, Proposal, Task};

@@ -1,0 +1,111 @@
+//! Where a task stands.
+
+use crate::task::Sha;
+
+/// How a task's life ended on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The pull request was merged.
+    Done,
+    /// The pull request was closed without being merged.
+    Declined,
+    Cancelled {
+        why: String,
+    },
+    Failed {
+        reason: String,
+    },
+    /// Another node owns the task now, or may: nothing of it is ours to touch.
+    LeaseLost {
+        why: String,
+    },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing of this task is this node's.
+    #[default]
+    Unclaimed,
+    Claiming {
+        lease: Sha,
+    },
+    Preparing,
+    Planning,
+    Discussing,
+    /// The model is to say the next step.
+    Thinking,
+    Running {
+        step: u32,
+        command: String,
+    },
+    Exporting,
+    Checking {
+        tree: Sha,
+    },
+    Committing {
+        tree: Sha,
+    },
+    Pushing {
+        commit: Sha,
+        lease: Sha,
+    },
+    Proposing,
+    InReview,
+    AskingPeers {
+        question: String,
+    },
+    Escalating {
+        question: String,
+    },
+    Parked {
+        question: String,
+    },
+    CleaningUp(End),
+    Ended(End),
+}
+
+impl Phase {
+    /// The word for it in tables and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unclaimed => "unclaimed",
+            Self::Claiming { .. } => "claiming",
+            Self::Preparing => "preparing",
+            Self::Planning => "planning",
+            Self::Discussing => "discussing",
+            Self::Thinking => "thinking",
+            Self::Running { .. } => "running",
+            Self::Exporting => "exporting",
+            Self::Checking { .. } => "checking",
+            Self::Committing { .. } => "committing",
+            Self::Pushing { .. } => "pushing",
+            Self::Proposing => "proposing",
+            Self::InReview => "in review",
+            Self::AskingPeers { .. } => "asking peers",
+            Self::Escalating { .. } => "escalating",
+            Self::Parked { .. } => "waits for a person",
+            Self::CleaningUp(_) => "cleaning up",
+            Self::Ended(End::Done) => "done",
+            Self::Ended(End::Declined) => "declined",
+            Self::Ended(End::Cancelled { .. }) => "cancelled",
+            Self::Ended(End::Failed { .. }) => "failed",
+            Self::Ended(End::LeaseLost { .. }) => "lease lost",
+        }
+    }
+
+    /// Nothing is due until something new is heard of the issue.
+    pub fn is_resting(&self) -> bool {
+        matches!(self, Self::Unclaimed | Self::Ended(_))
+    }
+
+    /// Work goes on that only the lease's holder may do, and that a lost lease or a closed issue stops.
+    pub fn needs_lease(&self) -> bool {
+        !self.is_resting()
+            && !matches!(self, Self::Claiming { .. } | Self::Proposing | Self::InReview | Self::CleaningUp(_))
+    }
+
+    /// One of the node's places for tasks is taken: a sandbox stands, or is being made or removed.
+    pub fn takes_a_place(&self) -> bool {
+        !self.is_resting() && !matches!(self, Self::InReview | Self::Parked { .. })
+    }
+}

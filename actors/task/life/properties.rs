@@ -1,0 +1,301 @@
+//! What holds for every sequence of events. Each number of a random sequence picks either an event that the phase
+//! waits for or any event at all, so that long sensible lives and nonsense are both tried.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+
+use super::{Effect, End, Limits, Phase, Task};
+use crate::task::{
+    Base, CheckResult, Ending, Epoch, Issue, IssueState, ModelUse, Observed, Produced, PullRequestRef, Sha,
+    Step, TaskEvent,
+};
+
+fn sha(digit: u8) -> Sha {
+    char::from(b'a' + digit % 3).to_string().repeat(40).parse().unwrap()
+}
+
+fn observed(code: i32) -> Observed {
+    Observed {
+        ending: Ending::Exited { code },
+        duration_ms: 1,
+        shown: String::new(),
+        whole: None,
+        out_of_memory: false,
+    }
+}
+
+fn produced(digit: u8) -> Produced {
+    Produced {
+        tree: sha(digit),
+        files: 1,
+        insertions: 1,
+        deletions: 0,
+        diff: crate::task::BlobRef(String::new()),
+        shown: String::new(),
+    }
+}
+
+fn replied(step: Step) -> TaskEvent {
+    TaskEvent::Replied { text: String::new(), step, usage: ModelUse::default() }
+}
+
+/// One of every event, with contents from a small pool, so that they often match and often don't.
+fn any_event(seed: u8, task: &Task) -> TaskEvent {
+    let (pick, digit) = (seed % 29, seed / 29);
+    let text = || "x".to_owned();
+    match pick {
+        0 => TaskEvent::Found {
+            issue: Issue {
+                number: 1,
+                title: text(),
+                body: text(),
+                state: IssueState::Open,
+                labels: vec![],
+                author: text(),
+                url: text(),
+                updated_at: text(),
+            },
+        },
+        1 => TaskEvent::ClaimIntended { epoch: task.epoch.next(), lease: sha(digit) },
+        2 => TaskEvent::Claimed { epoch: task.epoch, lease: sha(digit) },
+        3 => TaskEvent::ClaimLost { holder: text() },
+        4 => TaskEvent::LeaseRenewed { lease: sha(digit) },
+        5 => TaskEvent::LeaseLost { why: text() },
+        6 | 7 => TaskEvent::Prepared {
+            base: Base { branch: text(), commit: sha(0) },
+            checks: vec![text()],
+            sandbox: text(),
+        },
+        8 => TaskEvent::SandboxLost { why: text() },
+        9 => TaskEvent::PlanDrafted { plan: text(), usage: ModelUse::default() },
+        10 => TaskEvent::PlanSettled { reviews: vec![] },
+        11 => replied(Step::Run { command: text() }),
+        12 => replied(Step::Done { title: text(), body: text() }),
+        13 => replied(Step::Help { question: text() }),
+        14 => replied(Step::Malformed { problem: text() }),
+        15 => TaskEvent::CommandFinished { step: task.steps, outcome: observed(0) },
+        16 => TaskEvent::WorkProduced { produced: produced(digit) },
+        17 => TaskEvent::WorkRefused { problem: text() },
+        18 | 19 => TaskEvent::ChecksFinished {
+            tree: sha(digit),
+            results: vec![CheckResult { command: text(), outcome: observed(i32::from(pick - 18)) }],
+        },
+        20 => TaskEvent::PublishIntended { commit: sha(digit), lease: sha(digit + 1) },
+        21 => TaskEvent::Published { commit: sha(digit), lease: sha(digit + 1) },
+        22 => TaskEvent::PullRequestOpened { pull_request: PullRequestRef { number: 2, url: text() } },
+        23 => TaskEvent::PullRequestMerged,
+        24 => TaskEvent::Advised { advice: vec![] },
+        25 => TaskEvent::Escalated { question: text(), saved: None },
+        26 => TaskEvent::HumanAnswered { by: text(), text: text() },
+        27 => TaskEvent::Cancelled { why: text() },
+        _ => [
+            TaskEvent::GaveUp { reason: text() },
+            TaskEvent::CleanedUp { diff: None },
+            TaskEvent::Stalled { what: text(), problem: text() },
+            TaskEvent::PullRequestClosed,
+        ][usize::from(digit % 4)]
+        .clone(),
+    }
+}
+
+/// The first event from `seed` on that moves the task, if any does: what a life without accidents is made of.
+fn fitting_event(seed: u8, task: &Task, limits: &Limits) -> TaskEvent {
+    (0..=255u8)
+        .map(|offset| any_event(seed.wrapping_add(offset), task))
+        .find(|event| {
+            let is_accident = matches!(
+                event,
+                TaskEvent::Cancelled { .. }
+                    | TaskEvent::GaveUp { .. }
+                    | TaskEvent::LeaseLost { .. }
+                    | TaskEvent::ClaimLost { .. }
+                    | TaskEvent::SandboxLost { .. }
+            ) || matches!(
+                (event, &task.phase),
+                (TaskEvent::ClaimIntended { .. }, Phase::Claiming { .. })
+            );
+            !is_accident && task.clone().step(event, limits).1.is_some()
+        })
+        .unwrap_or_else(|| any_event(0, task))
+}
+
+/// A random life: every event, with the task before it.
+fn life(choices: &[(u8, bool)], limits: &Limits) -> (Vec<TaskEvent>, Vec<Task>) {
+    let mut task = Task::new("a/b#1".parse().unwrap());
+    let mut states = vec![task.clone()];
+    let mut events = Vec::new();
+    for (seed, sensible) in choices {
+        let event = if *sensible { fitting_event(*seed, &task, limits) } else { any_event(*seed, &task) };
+        task = task.step(&event, limits).0;
+        events.push(event);
+        states.push(task.clone());
+    }
+    (events, states)
+}
+
+fn choices() -> impl Strategy<Value = Vec<(u8, bool)>> {
+    proptest::collection::vec((any::<u8>(), proptest::bool::weighted(0.95)), 0..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_pushed_without_a_lease_and_checks_passed_on_that_tree(choices in choices()) {
+        let limits = Limits::default();
+        let (events, states) = life(&choices, &limits);
+        for (before, event) in states.iter().zip(&events) {
+            let (after, effect) = before.clone().step(event, &limits);
+            if let Some(Effect::Commit { tree }) = &effect {
+                prop_assert!(after.has_passed(tree) && after.lease.is_some() && after.looked_at_diff);
+            }
+            if let Some(Effect::Push { .. }) = effect {
+                prop_assert!(before.lease.is_some());
+                let Phase::Committing { tree } = &before.phase else {
+                    return Err(TestCaseError::fail("a push was due without a commit before it"));
+                };
+                prop_assert!(before.has_passed(tree));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pull_request_is_proposed_only_for_a_published_commit(choices in choices()) {
+        let limits = Limits::default();
+        for task in life(&choices, &limits).1 {
+            if matches!(task.phase, Phase::Proposing | Phase::InReview) {
+                prop_assert!(task.published.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_has_something_due_or_rests(choices in choices()) {
+        for task in life(&choices, &Limits::default()).1 {
+            prop_assert_eq!(task.phase.due_again().is_none(), task.phase.is_resting());
+            prop_assert!(!matches!(task.phase.due_again(), Some(Effect::Run { .. })), "a command would run again");
+        }
+    }
+
+    #[test]
+    fn every_state_has_a_way_out(choices in choices()) {
+        let limits = Limits::default();
+        for task in life(&choices, &limits).1 {
+            let exits = [
+                TaskEvent::ClaimLost { holder: String::new() },
+                TaskEvent::GaveUp { reason: String::new() },
+                TaskEvent::CleanedUp { diff: None },
+            ];
+            let out = exits.iter().fold(task, |task, event| task.step(event, &limits).0);
+            prop_assert!(out.phase.is_resting(), "stuck in {:?}", out.phase);
+        }
+    }
+
+    #[test]
+    fn folding_any_prefix_gives_the_state_that_stepping_gave(choices in choices()) {
+        let limits = Limits::default();
+        let (events, states) = life(&choices, &limits);
+        for (count, state) in states.iter().enumerate() {
+            let folded = Task::fold(state.id.clone(), &limits, &events[..count]);
+            prop_assert_eq!(&folded, state);
+        }
+    }
+
+    #[test]
+    fn a_lost_lease_or_a_closed_issue_stops_the_work_at_once(choices in choices(), lost: bool) {
+        let limits = Limits::default();
+        let event = match lost {
+            true => TaskEvent::LeaseLost { why: String::new() },
+            false => TaskEvent::Cancelled { why: String::new() },
+        };
+        for task in life(&choices, &limits).1 {
+            if task.phase.needs_lease() {
+                let (task, effect) = task.step(&event, &limits);
+                prop_assert!(matches!(effect, Some(Effect::CleanUp { .. })), "{:?}", task.phase);
+            }
+        }
+    }
+
+    #[test]
+    fn limits_hold(choices in choices()) {
+        let limits = Limits { max_steps: 4, max_check_rounds: 2, ..Limits::default() };
+        for task in life(&choices, &limits).1 {
+            if let Phase::Running { step, .. } = task.phase {
+                prop_assert!(step <= limits.max_steps);
+            }
+            prop_assert!(task.check_rounds <= limits.max_check_rounds);
+            prop_assert!(task.malformed_in_row <= limits.max_malformed);
+        }
+    }
+}
+
+/// A guard on the generator itself: were no random life to reach a push, the properties above would say nothing.
+#[test]
+fn random_lives_reach_the_end() {
+    let limits = Limits::default();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reached_review = 0;
+    for _ in 0..500 {
+        let choices = choices().new_tree(&mut runner).unwrap().current();
+        let states = life(&choices, &limits).1;
+        reached_review += usize::from(states.iter().any(|task| task.phase == Phase::InReview));
+    }
+    assert!(reached_review > 25, "only {reached_review} of 500 lives reached a pull request");
+}
+
+#[test]
+fn the_straight_way() {
+    let limits = Limits::default();
+    let events = [
+        TaskEvent::ClaimIntended { epoch: Epoch::FIRST, lease: sha(0) },
+        TaskEvent::Claimed { epoch: Epoch::FIRST, lease: sha(0) },
+        TaskEvent::Prepared {
+            base: Base { branch: "main".into(), commit: sha(1) },
+            checks: vec!["make test".into()],
+            sandbox: "box".into(),
+        },
+        TaskEvent::PlanDrafted { plan: "1. fix it".into(), usage: ModelUse::default() },
+        TaskEvent::PlanSettled { reviews: vec![] },
+        replied(Step::Run { command: "ls".into() }),
+        TaskEvent::CommandFinished { step: 1, outcome: observed(0) },
+        replied(Step::Done { title: "t".into(), body: "b".into() }),
+        TaskEvent::WorkProduced { produced: produced(2) },
+        TaskEvent::ChecksFinished { tree: sha(2), results: vec![] },
+        replied(Step::Done { title: "t".into(), body: "b".into() }),
+        TaskEvent::WorkProduced { produced: produced(2) },
+        TaskEvent::PublishIntended { commit: sha(0), lease: sha(1) },
+        TaskEvent::Published { commit: sha(0), lease: sha(1) },
+        TaskEvent::PullRequestOpened { pull_request: PullRequestRef { number: 2, url: "u".into() } },
+        TaskEvent::PullRequestMerged,
+        TaskEvent::CleanedUp { diff: None },
+    ];
+    let mut task = Task::new("a/b#1".parse().unwrap());
+    let mut phases = vec![];
+    for event in &events {
+        task = task.step(event, &limits).0;
+        phases.push(task.phase.name());
+    }
+    assert_eq!(
+        phases,
+        [
+            "claiming",
+            "preparing",
+            "planning",
+            "discussing",
+            "thinking",
+            "running",
+            "thinking",
+            "exporting",
+            "checking",
+            "thinking",
+            "exporting",
+            "committing",
+            "pushing",
+            "proposing",
+            "in review",
+            "cleaning up",
+            "done",
+        ]
+    );
+    assert_eq!(task.phase, Phase::Ended(End::Done));
+}

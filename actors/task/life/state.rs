@@ -1,0 +1,138 @@
+//! A task's state: what its events fold to.
+
+use crate::task::{
+    Base, CheckResult, Epoch, Issue, ModelUse, Produced, PullRequestRef, Review, Sha, TaskEvent, TaskId,
+};
+
+use super::Phase;
+
+/// Where a task ends although nobody ended it. Each is a failure with the diff kept, never a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Commands in all. Too low: tasks fail that were nearly done. Too high: a lost model burns a GPU for hours.
+    pub max_steps: u32,
+    /// Replies in a row that follow no part of the protocol.
+    pub max_malformed: u32,
+    /// How often the work may be refused or fail its checks.
+    pub max_check_rounds: u32,
+    /// Sandboxes lost in all, such as by running out of memory.
+    pub max_sandbox_losses: u32,
+    /// How often the peers are asked before a person is.
+    pub max_peer_questions: u32,
+    /// How often a person is asked.
+    pub max_escalations: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_steps: 100,
+            max_malformed: 3,
+            max_check_rounds: 5,
+            max_sandbox_losses: 3,
+            max_peer_questions: 2,
+            max_escalations: 3,
+        }
+    }
+}
+
+/// What the model wants the pull request to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    pub title: String,
+    pub body: String,
+}
+
+/// A finished run of the checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    pub tree: Sha,
+    /// Empty when the repository names no checks: then nothing was checked, and the pull request says so.
+    pub results: Vec<CheckResult>,
+}
+
+impl Checked {
+    pub fn passed(&self) -> bool {
+        self.results.iter().all(CheckResult::passed)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    pub id: TaskId,
+    pub phase: Phase,
+    pub issue: Option<Issue>,
+    /// The epoch of this node's last claim; 0 before the first.
+    pub epoch: Epoch,
+    /// The lease commit that is ours and in force.
+    pub lease: Option<Sha>,
+    pub base: Option<Base>,
+    /// The commands of `.bzzz.toml` at the base that must pass.
+    pub checks: Vec<String>,
+    pub plan: Option<String>,
+    pub reviews: Vec<Review>,
+    pub plan_is_settled: bool,
+    /// Commands begun; the number of the last one.
+    pub steps: u32,
+    pub malformed_in_row: u32,
+    pub check_rounds: u32,
+    pub sandbox_losses: u32,
+    pub peer_questions: u32,
+    pub escalations: u32,
+    pub proposal: Option<Proposal>,
+    pub produced: Option<Produced>,
+    pub checked: Option<Checked>,
+    /// The model has seen its own diff with the checks passed, and is to say `done` again.
+    pub looked_at_diff: bool,
+    pub published: Option<Sha>,
+    pub pull_request: Option<PullRequestRef>,
+    /// Tokens in all, and the model that was used last.
+    pub usage: ModelUse,
+}
+
+impl Task {
+    pub fn new(id: TaskId) -> Self {
+        Self {
+            id,
+            phase: Phase::Unclaimed,
+            issue: None,
+            epoch: Epoch(0),
+            lease: None,
+            base: None,
+            checks: Vec::new(),
+            plan: None,
+            reviews: Vec::new(),
+            plan_is_settled: false,
+            steps: 0,
+            malformed_in_row: 0,
+            check_rounds: 0,
+            sandbox_losses: 0,
+            peer_questions: 0,
+            escalations: 0,
+            proposal: None,
+            produced: None,
+            checked: None,
+            looked_at_diff: false,
+            published: None,
+            pull_request: None,
+            usage: ModelUse::default(),
+        }
+    }
+
+    /// The state that a task's events lead to.
+    pub fn fold<'a>(id: TaskId, limits: &Limits, events: impl IntoIterator<Item = &'a TaskEvent>) -> Self {
+        events.into_iter().fold(Self::new(id), |task, event| task.step(event, limits).0)
+    }
+
+    /// The checks have passed on this very tree.
+    pub fn has_passed(&self, tree: &Sha) -> bool {
+        self.checked.as_ref().is_some_and(|checked| checked.tree == *tree && checked.passed())
+    }
+
+    pub(super) fn count(&mut self, usage: &ModelUse) {
+        self.usage.model.clone_from(&usage.model);
+        self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(usage.prompt_tokens);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(usage.output_tokens);
+        self.usage.duration_ms = self.usage.duration_ms.saturating_add(usage.duration_ms);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the pull request and its commit say.
+
+use crate::task::text::{fenced, head_and_tail};
+
+use super::NodeId;
+use super::life::Task;
+
+/// GitHub refuses longer titles at 256 characters; more than this reads badly anyway.
+const MAX_TITLE_CHARS: usize = 120;
+/// What the model may say in the body, in bytes. GitHub's limit for the whole is 65,536 characters.
+const MAX_STORY_BYTES: usize = 8 * 1024;
+/// Half of what is shown of one check's output, in bytes.
+const HALF_CHECK_OUTPUT_BYTES: usize = 1024;
+
+impl Task {
+    /// The pull request's title: the model's, or the issue's when it gave none.
+    pub fn pull_request_title(&self) -> String {
+        let proposed = self.proposal.as_ref().map(|it| it.title.trim()).filter(|title| !title.is_empty());
+        let issue_title = self.issue.as_ref().map(|issue| issue.title.as_str()).unwrap_or_default();
+        let title = proposed.unwrap_or(issue_title).replace(['\n', '\r'], " ");
+        title.chars().take(MAX_TITLE_CHARS).collect()
+    }
+
+    /// What was done, whether the checks passed, how it came about, and the words that close the issue.
+    pub fn pull_request_body(&self, node: &NodeId) -> String {
+        let mut body = String::new();
+        let story = self.proposal.as_ref().map(|it| it.body.trim()).unwrap_or_default();
+        if !story.is_empty() {
+            body += &head_and_tail(story, MAX_STORY_BYTES / 2);
+            body += "\n\n";
+        }
+        body += &format!("Closes #{}\n\n## Checks\n\n{}\n", self.id.number, self.check_report());
+        if let Some(plan) = &self.plan {
+            body += &folded("Plan", &head_and_tail(plan, MAX_STORY_BYTES / 2));
+        }
+        body += &format!(
+            "\nMade by Bzzz node `{node}` with `{}`: {} commands, {} tokens.\n",
+            self.usage.model,
+            self.steps,
+            u64::from(self.usage.prompt_tokens) + u64::from(self.usage.output_tokens),
+        );
+        body
+    }
+
+    /// The commit's message. The same state gives the same message.
+    pub fn commit_message(&self) -> String {
+        format!("{}\n\nCloses #{}\n", self.pull_request_title(), self.id.number)
+    }
+
+    fn check_report(&self) -> String {
+        let results = self.checked.as_ref().map(|it| it.results.as_slice()).unwrap_or_default();
+        if results.is_empty() {
+            return "Nothing was checked: the repository's `.bzzz.toml` names no `checks`.\n".to_owned();
+        }
+        let mut report = "Run in a clean sandbox on exactly this tree, without network.\n\n".to_owned();
+        for result in results {
+            let seconds = result.outcome.duration_ms as f64 / 1e3;
+            let title = format!("{} — {}, {seconds:.1} s", one_line(&result.command), result.outcome.ending);
+            report += &folded(&title, &head_and_tail(&result.outcome.shown, HALF_CHECK_OUTPUT_BYTES));
+        }
+        report
+    }
+}
+
+fn one_line(command: &str) -> String {
+    command.replace('\n', "; ").chars().take(200).collect()
+}
+
+/// A section that a reader opens. `text` stands in a fence, so that nothing in it is read as Markdown or HTML.
+fn folded(title: &str, text: &str) -> String {
+    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("<details><summary>{title}</summary>\n\n{}\n\n</details>\n", fenced(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::life::{Checked, Proposal};
+    use crate::task::{CheckResult, Ending, Observed};
+
+    fn task() -> Task {
+        let mut task = Task::new("a/b#7".parse().unwrap());
+        task.proposal = Some(Proposal { title: "Fix it\nnow".into(), body: "It was broken.".into() });
+        task
+    }
+
+    #[test]
+    fn says_that_nothing_was_checked_when_nothing_was() {
+        let body = task().pull_request_body(&"n1".parse().unwrap());
+        assert!(body.contains("Nothing was checked") && body.contains("Closes #7"), "{body}");
+    }
+
+    #[test]
+    fn output_of_a_check_can_not_break_out_of_its_fold() {
+        let mut task = task();
+        task.checked = Some(Checked {
+            tree: "a".repeat(40).parse().unwrap(),
+            results: vec![CheckResult {
+                command: "echo '<b>'".into(),
+                outcome: Observed {
+                    ending: Ending::Exited { code: 0 },
+                    duration_ms: 1500,
+                    shown: "```\n</details> @everyone".into(),
+                    whole: None,
+                    out_of_memory: false,
+                },
+            }],
+        });
+        let body = task.pull_request_body(&"n1".parse().unwrap());
+        assert!(body.contains("echo '&lt;b&gt;' — exit status 0, 1.5 s"), "{body}");
+        assert!(body.contains("````\n```\n</details> @everyone\n````"), "{body}");
+    }
+
+    #[test]
+    fn the_title_is_one_line() {
+        assert_eq!(task().pull_request_title(), "Fix it now");
+        assert_eq!(task().commit_message(), "Fix it now\n\nCloses #7\n");
+    }
+}
