@@ -2,7 +2,7 @@
 //!
 //! An event is a fact in the past tense and is never changed: a variant or field may be added with a default, none
 //! renamed or given another meaning. An effect that must not happen twice has two: the intent, recorded before
-//! (`ClaimIntended`, `Replied` with a command, `PublishIntended`), and the outcome.
+//! (`ClaimIntended`, `LeaseIntended`, `Replied` with a command), and the outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,12 @@ pub enum TaskEvent {
     ClaimLost {
         holder: String,
     },
-    /// The claim reference now holds `lease`, which is ours too.
+    /// About to move the claim reference on to `lease`, and the task's branch to `commit` with it if there is one.
+    LeaseIntended {
+        lease: Sha,
+        commit: Option<Sha>,
+    },
+    /// The claim reference holds `lease` now.
     LeaseRenewed {
         lease: Sha,
     },
@@ -82,14 +87,9 @@ pub enum TaskEvent {
         results: Vec<CheckResult>,
     },
 
-    /// About to write `commit` to the task's branch and `lease` to its claim reference, both or neither.
-    PublishIntended {
-        commit: Sha,
-        lease: Sha,
-    },
+    /// The task's branch holds `commit`, and the claim reference says that the work is done.
     Published {
         commit: Sha,
-        lease: Sha,
     },
     PullRequestOpened {
         pull_request: PullRequestRef,
@@ -138,6 +138,7 @@ impl TaskEvent {
             Self::ClaimIntended { .. } => "claim_intended",
             Self::Claimed { .. } => "claimed",
             Self::ClaimLost { .. } => "claim_lost",
+            Self::LeaseIntended { .. } => "lease_intended",
             Self::LeaseRenewed { .. } => "lease_renewed",
             Self::LeaseLost { .. } => "lease_lost",
             Self::Prepared { .. } => "prepared",
@@ -149,7 +150,6 @@ impl TaskEvent {
             Self::WorkProduced { .. } => "work_produced",
             Self::WorkRefused { .. } => "work_refused",
             Self::ChecksFinished { .. } => "checks_finished",
-            Self::PublishIntended { .. } => "publish_intended",
             Self::Published { .. } => "published",
             Self::PullRequestOpened { .. } => "pull_request_opened",
             Self::PullRequestMerged => "pull_request_merged",

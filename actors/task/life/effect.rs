@@ -28,13 +28,9 @@ pub enum Effect {
     Check {
         tree: Sha,
     },
-    /// See that the issue is still wanted, make the commit, draft the lease that goes with it.
-    Commit {
+    /// See that the issue is still wanted, make the commit, and move branch and lease, both or neither.
+    Publish {
         tree: Sha,
-    },
-    Push {
-        commit: Sha,
-        lease: Sha,
     },
     Propose,
     WatchReview,
@@ -66,8 +62,7 @@ impl Phase {
             Self::Running { step, command } => Some(Effect::Run { step, command }),
             Self::Exporting => Some(Effect::Export),
             Self::Checking { tree } => Some(Effect::Check { tree }),
-            Self::Committing { tree } => Some(Effect::Commit { tree }),
-            Self::Pushing { commit, lease } => Some(Effect::Push { commit, lease }),
+            Self::Publishing { tree } => Some(Effect::Publish { tree }),
             Self::Proposing => Some(Effect::Propose),
             Self::InReview => Some(Effect::WatchReview),
             Self::AskingPeers { question } => Some(Effect::AskPeers { question }),

@@ -15,8 +15,8 @@
 //!                                                  Exporting ─► Checking in a clean sandbox
 //!                                                                  │ passed, and looked at
 //!                                                                  ▼
-//!                            InReview ◄─ Proposing ◄─ Pushing ◄─ Committing
-//!                                │       (pull request)  (branch and lease, both or neither)
+//!                            InReview ◄─ Proposing ◄─ Publishing
+//!                                │       (pull request) (branch and lease, both or neither)
 //!                                ▼ merged or closed
 //! LeaseLost, Cancelled, GaveUp ─► CleaningUp ─► Ended
 //! ```

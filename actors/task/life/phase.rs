@@ -42,12 +42,8 @@ pub enum Phase {
     Checking {
         tree: Sha,
     },
-    Committing {
+    Publishing {
         tree: Sha,
-    },
-    Pushing {
-        commit: Sha,
-        lease: Sha,
     },
     Proposing,
     InReview,
@@ -77,8 +73,7 @@ impl Phase {
             Self::Running { .. } => "running",
             Self::Exporting => "exporting",
             Self::Checking { .. } => "checking",
-            Self::Committing { .. } => "committing",
-            Self::Pushing { .. } => "pushing",
+            Self::Publishing { .. } => "publishing",
             Self::Proposing => "proposing",
             Self::InReview => "in review",
             Self::AskingPeers { .. } => "asking peers",

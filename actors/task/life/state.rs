@@ -64,8 +64,8 @@ pub struct Task {
     pub issue: Option<Issue>,
     /// The epoch of this node's last claim; 0 before the first.
     pub epoch: Epoch,
-    /// The lease commit that is ours and in force.
-    pub lease: Option<Sha>,
+    /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
+    pub holds_lease: bool,
     pub base: Option<Base>,
     /// The commands of `.bzzz.toml` at the base that must pass.
     pub checks: Vec<String>,
@@ -97,7 +97,7 @@ impl Task {
             phase: Phase::Unclaimed,
             issue: None,
             epoch: Epoch(0),
-            lease: None,
+            holds_lease: false,
             base: None,
             checks: Vec::new(),
             plan: None,

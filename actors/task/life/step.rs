@@ -31,14 +31,10 @@ impl Task {
                 Some(Phase::Claiming { lease: lease.clone() })
             }
             (Phase::Claiming { lease }, E::Claimed { lease: written, .. }) if lease == written => {
-                self.lease = Some(written.clone());
+                self.holds_lease = true;
                 Some(Phase::Preparing)
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
-            (_, E::LeaseRenewed { lease }) if self.lease.is_some() => {
-                self.lease = Some(lease.clone());
-                None
-            }
 
             (Phase::Preparing, E::Prepared { base, checks, .. }) => {
                 self.base = Some(base.clone());
@@ -76,12 +72,9 @@ impl Task {
                 Some(self.after_checks(checked.clone(), limits))
             }
 
-            (Phase::Committing { .. }, E::PublishIntended { commit, lease }) if self.lease.is_some() => {
-                Some(Phase::Pushing { commit: commit.clone(), lease: lease.clone() })
-            }
-            (Phase::Pushing { commit, .. }, E::Published { commit: pushed, .. }) if commit == pushed => {
-                self.published = Some(pushed.clone());
-                self.lease = None;
+            (Phase::Publishing { .. }, E::Published { commit }) => {
+                self.published = Some(commit.clone());
+                self.holds_lease = false;
                 Some(Phase::Proposing)
             }
             (Phase::Proposing, E::PullRequestOpened { pull_request }) => {
@@ -103,7 +96,7 @@ impl Task {
             (Phase::Parked { .. }, E::HumanAnswered { .. }) => Some(Phase::Preparing),
 
             (phase, E::LeaseLost { why }) if phase.needs_lease() => {
-                self.lease = None;
+                self.holds_lease = false;
                 Some(Phase::CleaningUp(End::LeaseLost { why: why.clone() }))
             }
             (phase, E::Cancelled { why }) if phase.needs_lease() => {
@@ -115,7 +108,7 @@ impl Task {
                 Some(failed(reason.clone()))
             }
             (Phase::CleaningUp(end), E::CleanedUp { .. }) => {
-                self.lease = None;
+                self.holds_lease = false;
                 Some(Phase::Ended(end.clone()))
             }
             _ => None,
@@ -189,9 +182,11 @@ impl Task {
     }
 
     fn publish(&self, tree: Sha) -> Phase {
-        match self.lease {
-            Some(_) => Phase::Committing { tree },
-            None => Phase::CleaningUp(End::LeaseLost { why: "the lease was not held at the end".to_owned() }),
+        match self.holds_lease {
+            true => Phase::Publishing { tree },
+            false => {
+                Phase::CleaningUp(End::LeaseLost { why: "the lease was not held at the end".to_owned() })
+            }
         }
     }
 
@@ -226,8 +221,7 @@ fn needs_work_sandbox(phase: &Phase) -> bool {
         | P::Claiming { .. }
         | P::Preparing
         | P::Checking { .. }
-        | P::Committing { .. }
-        | P::Pushing { .. }
+        | P::Publishing { .. }
         | P::Proposing
         | P::InReview
         | P::Escalating { .. }
