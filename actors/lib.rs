@@ -8,6 +8,11 @@
 #[cfg(panic = "abort")]
 compile_error!("a node contains the panic of one actor by unwinding: build it with panic = \"unwind\"");
 
+pub mod antennae;
+pub mod audit_logger;
 pub mod ports;
+pub mod reasoner_actor;
+pub mod sandbox_actor;
 pub mod supervisor;
+pub mod swarm_actor;
 pub mod task;

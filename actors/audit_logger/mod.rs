@@ -1,0 +1,153 @@
+//! `AuditLogger`: the only writer of the journal.
+//!
+//! Owns: the order of entries, and the group commit. Told: `Record`, answered once the entry is durable. Tells:
+//! subscribers, in the order of the journal, after the entry is durable. Holds true: one append is under way at a
+//! time; entries that arrive meanwhile share the next, so that many tasks share one sync. On a restart: entries that
+//! were waiting are lost and their senders see [`RecordError::Unknown`].
+
+mod group;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::{broadcast, oneshot};
+use tracing::debug;
+
+use crate::ports::journal::{Entry, Journal, JournalError, Recorded, Seq};
+use crate::task::{BlobRef, TaskId};
+
+use group::Group;
+
+/// Events that a subscriber may lag behind before it loses the oldest. A page or a terminal that is slower than this
+/// reads the journal instead.
+const SUBSCRIBER_LAG: usize = 4096;
+
+/// Why an entry was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It is not in the journal.
+    #[error(transparent)]
+    Refused(#[from] JournalError),
+    /// The logger went down while it had the entry: only the journal itself knows.
+    #[error("whether the journal holds the entry is unknown")]
+    Unknown,
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Recorded, RecordError>")]
+pub struct Record(pub Entry);
+
+#[derive(Clone)]
+pub struct AuditLoggerDeps {
+    pub journal: Arc<dyn Journal>,
+    pub subscribers: broadcast::Sender<Arc<Recorded>>,
+}
+
+pub struct AuditLogger {
+    deps: AuditLoggerDeps,
+    group: Group<Waiting>,
+}
+
+struct Waiting {
+    entry: Entry,
+    answer: oneshot::Sender<Result<Recorded, RecordError>>,
+}
+
+impl AuditLogger {
+    pub fn new(deps: AuditLoggerDeps) -> Self {
+        Self { deps, group: Group::default() }
+    }
+
+    fn write_next(&mut self, ctx: &mut Context<Self>) {
+        let Some(batch) = self.group.begin() else { return };
+        let (entries, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.entry, it.answer)).unzip();
+        let journal = self.deps.journal.clone();
+        let append = async move { journal.append(entries).await };
+        ctx.spawn(append.into_actor(self).map(move |appended, logger, ctx| {
+            logger.answer(appended, answers);
+            logger.group.end();
+            logger.write_next(ctx);
+        }));
+    }
+
+    /// A sender or subscriber that is gone does not matter: the entry is durable.
+    fn answer(
+        &self,
+        appended: Result<Vec<Recorded>, JournalError>,
+        answers: Vec<oneshot::Sender<Result<Recorded, RecordError>>>,
+    ) {
+        match appended {
+            Ok(recorded) => {
+                for (recorded, answer) in recorded.into_iter().zip(answers) {
+                    debug!(task = %recorded.task, seq = recorded.seq.0, kind = recorded.event.kind(), "recorded");
+                    let _ = self.deps.subscribers.send(Arc::new(recorded.clone()));
+                    let _ = answer.send(Ok(recorded));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone().into()));
+                }
+            }
+        }
+    }
+}
+
+impl Actor for AuditLogger {
+    type Context = Context<Self>;
+}
+
+crate::supervised!(AuditLogger);
+
+impl Handler<Record> for AuditLogger {
+    type Result = ResponseActFuture<Self, Result<Recorded, RecordError>>;
+
+    fn handle(&mut self, Record(entry): Record, ctx: &mut Context<Self>) -> Self::Result {
+        let (answer, answered) = oneshot::channel();
+        self.group.push(Waiting { entry, answer });
+        self.write_next(ctx);
+        let answered = async move { answered.await.unwrap_or(Err(RecordError::Unknown)) };
+        Box::pin(answered.into_actor(self))
+    }
+}
+
+/// The journal as the other actors see it: they write through the logger and read beside it.
+#[derive(Clone)]
+pub struct AuditLog {
+    logger: Addr<AuditLogger>,
+    journal: Arc<dyn Journal>,
+    subscribers: broadcast::Sender<Arc<Recorded>>,
+}
+
+impl AuditLog {
+    pub fn new(logger: Addr<AuditLogger>, deps: &AuditLoggerDeps) -> Self {
+        Self { logger, journal: deps.journal.clone(), subscribers: deps.subscribers.clone() }
+    }
+
+    /// Returns once the entry is durable.
+    pub async fn record(&self, entry: Entry) -> Result<Recorded, RecordError> {
+        self.logger.send(Record(entry)).await.unwrap_or(Err(RecordError::Unknown))
+    }
+
+    pub async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        self.journal.events_of(task, after).await
+    }
+
+    pub async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
+        self.journal.put_blob(bytes).await
+    }
+
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// What is recorded from now on. A receiver that lags by more than 4,096 events loses the oldest, and is told.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Recorded>> {
+        self.subscribers.subscribe()
+    }
+}
+
+/// The channel that subscribers hang on. It outlives the logger's restarts.
+pub fn subscribers() -> broadcast::Sender<Arc<Recorded>> {
+    broadcast::channel(SUBSCRIBER_LAG).0
+}

@@ -1,0 +1,186 @@
+//! Reads a model's reply: short reasoning and exactly one fenced block. Validated, never trusted.
+
+use crate::ports::model::Finish;
+use crate::task::Step;
+
+/// A longer command is refused; a script belongs into a file.
+const MAX_COMMAND_BYTES: usize = 64 * 1024;
+/// A longer question or pull-request text is refused.
+const MAX_TEXT_BYTES: usize = 32 * 1024;
+
+/// What `reply` asks for. Never fails: what can't be read is a step of its own, whose text is told to the model.
+pub fn read_step(reply: &str, finish: Finish) -> Step {
+    read(reply, finish).unwrap_or_else(|problem| Step::Malformed { problem })
+}
+
+fn read(reply: &str, finish: Finish) -> Result<Step, String> {
+    if reply.trim().is_empty() {
+        return Err("Your reply was empty.".to_owned());
+    }
+    let blocks = match fenced_blocks(reply) {
+        Ok(blocks) => blocks,
+        Err(_) if finish == Finish::Length => return Err(cut_off()),
+        Err(problem) => return Err(problem),
+    };
+    let [block] = blocks.as_slice() else {
+        return Err(match (blocks.len(), finish) {
+            (0, Finish::Length) => cut_off(),
+            (0, Finish::Stop) => "Your reply had no fenced block.".to_owned(),
+            (count, _) => format!("Your reply had {count} fenced blocks; exactly one is allowed."),
+        });
+    };
+    block.as_step()
+}
+
+fn cut_off() -> String {
+    "Your reply was cut off because it was too long. Say less, or write a long file in several commands."
+        .to_owned()
+}
+
+struct Block<'a> {
+    label: &'a str,
+    text: String,
+}
+
+impl Block<'_> {
+    fn as_step(&self) -> Result<Step, String> {
+        if self.text.trim().is_empty() {
+            return Err(format!("The block `{}` was empty.", self.label));
+        }
+        if self.text.contains('\0') {
+            return Err("The block held a NUL character.".to_owned());
+        }
+        match self.label {
+            "sh" | "bash" | "shell" => {
+                let command = self.within(MAX_COMMAND_BYTES)?.trim_end().to_owned();
+                Ok(Step::Run { command })
+            }
+            "done" => {
+                let text = self.within(MAX_TEXT_BYTES)?.trim();
+                let (title, body) = text.split_once('\n').unwrap_or((text, ""));
+                Ok(Step::Done { title: title.trim().to_owned(), body: body.trim().to_owned() })
+            }
+            "help" => Ok(Step::Help { question: self.within(MAX_TEXT_BYTES)?.trim().to_owned() }),
+            "" => Err("The fenced block has no label; it must be `sh`, `done` or `help`.".to_owned()),
+            other => {
+                let shown: String = other.chars().take(40).collect();
+                Err(format!("The fenced block is labelled `{shown}`; it must be `sh`, `done` or `help`."))
+            }
+        }
+    }
+
+    fn within(&self, max_bytes: usize) -> Result<&str, String> {
+        match self.text.len() {
+            len if len > max_bytes => {
+                Err(format!("The block holds {len} bytes; at most {max_bytes} are allowed."))
+            }
+            _ => Ok(&self.text),
+        }
+    }
+}
+
+/// The fenced blocks of a Markdown text, by CommonMark's rule: a fence of at least three backticks, closed by one that
+/// is at least as long and bears no label.
+fn fenced_blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some((fence, label)) = fence_of(line) else { continue };
+        let mut content = String::new();
+        loop {
+            let Some(line) = lines.next() else {
+                return Err("The fenced block is not closed; end it with a line of backticks.".to_owned());
+            };
+            if fence_of(line).is_some_and(|(closing, label)| closing >= fence && label.is_empty()) {
+                break;
+            }
+            content += line;
+            content.push('\n');
+        }
+        blocks.push(Block { label, text: content });
+    }
+    Ok(blocks)
+}
+
+/// The length of the fence that `line` consists of, and the label behind it.
+fn fence_of(line: &str) -> Option<(usize, &str)> {
+    let indented_by = line.len() - line.trim_start_matches(' ').len();
+    let line = line.trim();
+    let length = line.len() - line.trim_start_matches('`').len();
+    let label = line[length..].trim();
+    (length >= 3 && indented_by <= 3 && !label.contains('`')).then_some((length, label))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn problem(reply: &str, finish: Finish) -> String {
+        match read_step(reply, finish) {
+            Step::Malformed { problem } => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_command_with_reasoning_before_it() {
+        let step = read_step("I look around.\n\n```sh\nls -la\ncat README.md\n```\n", Finish::Stop);
+        assert_eq!(step, Step::Run { command: "ls -la\ncat README.md".into() });
+    }
+
+    #[test]
+    fn done_has_a_title_and_a_body() {
+        let step = read_step("```done\nFix the parser\n\nIt lost the last line.\n```", Finish::Stop);
+        let expected = Step::Done { title: "Fix the parser".into(), body: "It lost the last line.".into() };
+        assert_eq!(step, expected);
+    }
+
+    #[test]
+    fn a_longer_fence_holds_a_shorter_one() {
+        let step = read_step("````sh\ncat > a.md <<'E'\n```\ncode\n```\nE\n````", Finish::Stop);
+        assert_eq!(step, Step::Run { command: "cat > a.md <<'E'\n```\ncode\n```\nE".into() });
+    }
+
+    #[test]
+    fn everything_else_is_answered_with_what_was_wrong() {
+        for (reply, part) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("I am done!", "no fenced block"),
+            ("{\"name\": \"bash\", \"arguments\": {\"cmd\": \"ls\"}}", "no fenced block"),
+            ("<tool_call>ls</tool_call>", "no fenced block"),
+            ("```sh\nls\n```\n```sh\npwd\n```", "2 fenced blocks"),
+            ("```python\nprint(1)\n```", "labelled `python`"),
+            ("```\nls\n```", "no label"),
+            ("```sh\n\n```", "was empty"),
+            ("```sh\nls", "not closed"),
+        ] {
+            let problem = problem(reply, Finish::Stop);
+            assert!(problem.contains(part), "{reply:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_reply_cut_by_its_limit_gets_its_own_words() {
+        for reply in ["I think that", "```sh\ncat > big <<E\nline"] {
+            assert!(problem(reply, Finish::Length).contains("cut off"), "{reply:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_at_all_is_read(reply in "(`{1,5}|sh|done|help|\n| |[a-z]|\\PC){0,60}", cut: bool) {
+            read_step(&reply, if cut { Finish::Length } else { Finish::Stop });
+        }
+
+        #[test]
+        fn a_command_comes_out_as_it_went_in(command in "[^`\r\0]{1,200}") {
+            let command = command.trim_end();
+            prop_assume!(!command.trim().is_empty());
+            let step = read_step(&format!("so:\n```sh\n{command}\n```"), Finish::Stop);
+            prop_assert_eq!(step, Step::Run { command: command.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `SandboxActor`: one for each task.
+//!
+//! Owns: the sandbox where the model works, and while checks run the one they run in. Told: `Open`, `Run`, `Export`,
+//! `RunChecks`, `Destroy`. Tells: nobody; outcomes are its answers. Holds true: at most one sandbox of each purpose
+//! stands; when it has none, every request but `Open` and `RunChecks` is answered with `Lost`. On a restart: the
+//! sandbox is forgotten and made anew, and the next `Open` removes the left-over by its name.
+
+mod checks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::ports::code::CodeIn;
+use crate::ports::sandbox::{
+    CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes, WorkBundle,
+};
+use crate::task::{Epoch, NodeId, Sha, TaskId};
+
+pub use checks::{CheckRun, RunChecks};
+
+/// Makes the work sandbox, in place of the one there if there is one, and puts the code in. Answers with its name.
+#[derive(Message)]
+#[rtype(result = "Result<String, SandboxError>")]
+pub struct Open {
+    pub epoch: Epoch,
+    pub code: CodeIn,
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<CommandOutcome, SandboxError>")]
+pub struct Run {
+    pub step: u32,
+    pub command: String,
+    pub timeout: Duration,
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<WorkBundle, SandboxError>")]
+pub struct Export {
+    pub base: Sha,
+}
+
+/// Removes what stands. Succeeds when nothing does.
+#[derive(Message)]
+#[rtype(result = "Result<(), SandboxError>")]
+pub struct Destroy;
+
+#[derive(Clone)]
+pub struct SandboxDeps {
+    pub node: NodeId,
+    pub task: TaskId,
+    pub sandboxes: Arc<dyn Sandboxes>,
+    /// The most that a sandbox may hand out as its work, in bytes.
+    pub max_export_bytes: u64,
+}
+
+pub struct SandboxActor {
+    deps: SandboxDeps,
+    work: Option<Arc<dyn Sandbox>>,
+    check: Option<Arc<dyn Sandbox>>,
+}
+
+impl SandboxActor {
+    pub fn new(deps: SandboxDeps) -> Self {
+        Self { deps, work: None, check: None }
+    }
+
+    fn spec(&self, epoch: Epoch, purpose: Purpose) -> SandboxSpec {
+        SandboxSpec { node: self.deps.node.clone(), task: self.deps.task.clone(), epoch, purpose }
+    }
+
+    fn place(&mut self, purpose: Purpose) -> &mut Option<Arc<dyn Sandbox>> {
+        match purpose {
+            Purpose::Work => &mut self.work,
+            Purpose::Check => &mut self.check,
+        }
+    }
+
+    fn work(&self) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        self.work
+            .clone()
+            .ok_or_else(|| SandboxError::Lost("the node has no sandbox for this task".to_owned()))
+    }
+
+    /// A sandbox with `code` in it, owned by this actor before anything can go wrong in it.
+    fn open(&self, epoch: Epoch, purpose: Purpose, code: CodeIn) -> Opening {
+        let (sandboxes, spec) = (self.deps.sandboxes.clone(), self.spec(epoch, purpose));
+        let started = async move { sandboxes.start(&spec).await }.into_actor(self);
+        Box::pin(started.then(move |started, actor, _| {
+            if let Ok(sandbox) = &started {
+                *actor.place(purpose) = Some(sandbox.clone());
+            }
+            async move {
+                let sandbox = started?;
+                sandbox.import(&code).await?;
+                Ok(sandbox)
+            }
+            .into_actor(actor)
+        }))
+    }
+}
+
+type Opening = ResponseActFuture<SandboxActor, Result<Arc<dyn Sandbox>, SandboxError>>;
+
+impl Actor for SandboxActor {
+    type Context = Context<Self>;
+}
+
+crate::supervised!(SandboxActor);
+
+impl Handler<Open> for SandboxActor {
+    type Result = ResponseActFuture<Self, Result<String, SandboxError>>;
+
+    fn handle(&mut self, Open { epoch, code }: Open, _: &mut Context<Self>) -> Self::Result {
+        Box::pin(self.open(epoch, Purpose::Work, code).map(|opened, _, _| Ok(opened?.name())))
+    }
+}
+
+impl Handler<Run> for SandboxActor {
+    type Result = ResponseActFuture<Self, Result<CommandOutcome, SandboxError>>;
+
+    fn handle(&mut self, run: Run, _: &mut Context<Self>) -> Self::Result {
+        let sandbox = self.work();
+        let request = CommandRequest { step: run.step, command: run.command, timeout: run.timeout };
+        Box::pin(async move { sandbox?.run(&request).await }.into_actor(self))
+    }
+}
+
+impl Handler<Export> for SandboxActor {
+    type Result = ResponseActFuture<Self, Result<WorkBundle, SandboxError>>;
+
+    fn handle(&mut self, Export { base }: Export, _: &mut Context<Self>) -> Self::Result {
+        let (sandbox, max_bytes) = (self.work(), self.deps.max_export_bytes);
+        Box::pin(async move { sandbox?.export(&base, max_bytes).await }.into_actor(self))
+    }
+}
+
+impl Handler<Destroy> for SandboxActor {
+    type Result = ResponseActFuture<Self, Result<(), SandboxError>>;
+
+    fn handle(&mut self, _: Destroy, _: &mut Context<Self>) -> Self::Result {
+        let standing: Vec<_> = [self.work.clone(), self.check.clone()].into_iter().flatten().collect();
+        let destroyed = async move {
+            for sandbox in standing {
+                sandbox.destroy().await?;
+            }
+            Ok(())
+        };
+        Box::pin(destroyed.into_actor(self).map(|destroyed: Result<(), SandboxError>, actor, _| {
+            if destroyed.is_ok() {
+                (actor.work, actor.check) = (None, None);
+            }
+            destroyed
+        }))
+    }
+}
