@@ -10,9 +10,17 @@ compile_error!("a node contains the panic of one actor by unwinding: build it wi
 
 pub mod antennae;
 pub mod audit_logger;
+pub mod claim_manager;
+pub mod escalation_actor;
+pub mod jitter;
+pub mod node;
+pub mod outbox;
 pub mod ports;
 pub mod reasoner_actor;
 pub mod sandbox_actor;
 pub mod supervisor;
 pub mod swarm_actor;
 pub mod task;
+pub mod task_poller;
+pub mod task_runner;
+pub mod task_supervisor;

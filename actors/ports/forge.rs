@@ -99,6 +99,11 @@ pub struct PullRequest {
     pub state: PullRequestState,
 }
 
+/// The hidden mark by which a node finds its own comment again. A body that holds any such mark is a node's.
+pub fn comment_marker(marker: &str) -> String {
+    format!("<!-- bzzz:{marker} -->")
+}
+
 /// Every call is bounded in time by its adapter. An error's doc says whether the effect may have happened.
 #[async_trait]
 pub trait Forge: Send + Sync {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::task::{BlobRef, Epoch, Notice, TaskEvent, TaskId};
+use crate::task::{BlobRef, Epoch, Lane, Notice, TaskEvent, TaskId};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
@@ -70,13 +70,17 @@ pub trait Journal: Send + Sync {
     /// Every task that has events, in the order of its last one.
     async fn tasks(&self) -> Result<Vec<TaskId>, JournalError>;
 
+    /// Every task whose last event is neither `CleanedUp` nor `ClaimLost`: those that a node that comes back must
+    /// look at.
+    async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError>;
+
     /// Keeps bytes under their hash. Durable before any event that names it.
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError>;
 
     async fn blob(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>, JournalError>;
 
-    /// The outbox, oldest first, at most `limit`.
-    async fn pending(&self, limit: usize) -> Result<Vec<Pending>, JournalError>;
+    /// The notices of one lane that wait in the outbox, oldest first, at most `limit`.
+    async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError>;
 
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError>;
 }

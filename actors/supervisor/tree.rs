@@ -45,6 +45,13 @@ impl Tree {
         self.children.push(Stoppable::new(name, child));
     }
 
+    /// Stops only the last started.
+    pub async fn stop_last(&mut self, grace: Duration) {
+        if let Some(child) = self.children.pop() {
+            child.stop(grace).await;
+        }
+    }
+
     /// Stops the last started first. Each has `grace` to end before it is killed.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, Exit)> {
         let mut exits = Vec::with_capacity(self.children.len());

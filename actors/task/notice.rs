@@ -44,6 +44,19 @@ pub enum Lane {
     Escalations,
 }
 
+impl Lane {
+    pub const ALL: [Lane; 4] = [Lane::Hive, Lane::Forge, Lane::Swarm, Lane::Escalations];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hive => "hive",
+            Self::Forge => "forge",
+            Self::Swarm => "swarm",
+            Self::Escalations => "escalations",
+        }
+    }
+}
+
 impl Notice {
     pub fn lane(&self) -> Lane {
         match self {

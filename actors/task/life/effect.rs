@@ -49,6 +49,30 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// The effect's name in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SettleClaim { .. } => "settle the claim",
+            Self::Prepare => "prepare the sandbox",
+            Self::DraftPlan => "draft the plan",
+            Self::DiscussPlan => "discuss the plan",
+            Self::Think => "ask the model",
+            Self::Run { .. } => "run the command",
+            Self::Recall { .. } => "recall the command",
+            Self::Export => "take the work out",
+            Self::Check { .. } => "run the checks",
+            Self::Publish { .. } => "publish the branch",
+            Self::Propose => "open the pull request",
+            Self::WatchReview => "watch the pull request",
+            Self::AskPeers { .. } => "ask the peers",
+            Self::Escalate { .. } => "escalate",
+            Self::AwaitAnswer { .. } => "wait for an answer",
+            Self::CleanUp { .. } => "clean up",
+        }
+    }
+}
+
 impl Phase {
     /// What a node does that has just come into this phase.
     pub fn due(&self) -> Option<Effect> {

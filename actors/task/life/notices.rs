@@ -24,9 +24,14 @@ impl Task {
             (Phase::Proposing, Phase::InReview) => self.proposed(),
             (_, Phase::CleaningUp(End::Failed { reason })) => self.failed(node, reason),
             (_, Phase::CleaningUp(End::Cancelled { why })) => self.cancelled(why),
-            (_, Phase::CleaningUp(End::Declined)) => vec![labels(&[], &[label::COMPLETED])],
+            (_, Phase::CleaningUp(End::Declined)) => vec![labels(&[label::NEEDS_HUMAN], &[label::COMPLETED])],
             _ => Vec::new(),
         }
+    }
+
+    /// Marks the comment that asks the last question; an answer is a later comment.
+    pub fn question_marker(&self) -> String {
+        format!("question-e{}-{}", self.epoch, self.escalations)
     }
 
     fn claimed(&self, node: &NodeId) -> Vec<Notice> {
@@ -57,7 +62,7 @@ impl Task {
         });
         vec![
             labels(&[label::NEEDS_HUMAN], &[]),
-            comment(&format!("question-e{}-{}", self.epoch, self.escalations), body),
+            comment(&self.question_marker(), body),
             status(HiveStatus::Escalated, metadata),
             Notice::Escalate {
                 escalation: Escalation {

@@ -93,6 +93,11 @@ impl Phase {
         matches!(self, Self::Unclaimed | Self::Ended(_))
     }
 
+    /// The task has a runner: it is this node's, and there is something to do or to wait for.
+    pub fn has_runner(&self) -> bool {
+        !self.is_resting() && !matches!(self, Self::Claiming { .. })
+    }
+
     /// Work goes on that only the lease's holder may do, and that a lost lease or a closed issue stops.
     pub fn needs_lease(&self) -> bool {
         !self.is_resting()

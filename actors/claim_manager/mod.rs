@@ -1,0 +1,346 @@
+//! `ClaimManager`: exactly one owner a task.
+//!
+//! Owns: the leases that this node holds. Told: `TaskFound`, `Publish`, `Release`, and its own renewal ticks. Tells:
+//! the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim reference
+//! or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
+//! together with a lease that is still ours. On a restart: the leases are looked up from the journal and the claim
+//! references, and renewed; tasks that run meanwhile go on.
+
+mod acquire;
+mod desk;
+mod lease;
+mod recovery;
+mod rules;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::audit_logger::AuditLog;
+use crate::jitter::Jitter;
+use crate::ports::claims::Claims;
+use crate::ports::forge::Forge;
+use crate::task::life::Limits;
+use crate::task::{Issue, NodeId, Sha, TaskId};
+use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
+
+use acquire::{Before, acquire, is_in_review};
+use desk::{Desk, DeskError};
+use lease::{Act, Lease};
+use rules::{Decision, Watch};
+
+pub use rules::Timing;
+
+/// How often leases are looked at. A deadline is noticed at most this late, which `grace` must cover.
+const TICK: Duration = Duration::from_secs(1);
+/// The pause before a lease of an earlier life of the node is looked for again.
+const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
+
+/// An issue that wants to be worked on. Nothing comes back: if it could not be taken now, it will be found again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TaskFound {
+    pub task: TaskId,
+    pub issue: Issue,
+}
+
+/// Move the task's branch to `commit` if, and only if, the task is still this node's.
+#[derive(Message)]
+#[rtype(result = "Result<(), PublishError>")]
+pub struct Publish {
+    pub task: TaskId,
+    pub commit: Sha,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    #[error("the lease is lost: {0}")]
+    LeaseLost(String),
+    /// May pass.
+    #[error(transparent)]
+    Failed(#[from] DeskError),
+}
+
+/// The task is no longer worked on: others may take it. Succeeds when the lease is not held.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release {
+    pub task: TaskId,
+}
+
+#[derive(Clone)]
+pub struct ClaimDeps {
+    pub node: NodeId,
+    pub claims: Arc<dyn Claims>,
+    pub forge: Arc<dyn Forge>,
+    pub log: AuditLog,
+    pub limits: Limits,
+    pub timing: Timing,
+    pub jitter: Jitter,
+    pub nonce: Arc<dyn Fn() -> String + Send + Sync>,
+    /// One permit for each task that may be worked on at once.
+    pub places: Arc<Semaphore>,
+    /// Known once the supervisor of tasks is started, which is after this actor.
+    pub tasks: Arc<OnceLock<Addr<TaskSupervisor>>>,
+}
+
+pub struct ClaimManager {
+    deps: ClaimDeps,
+    held: HashMap<TaskId, Held>,
+    watch: Watch,
+    /// Tasks that a try is under way for.
+    trying: HashSet<TaskId>,
+}
+
+struct Held {
+    lease: Arc<Lease>,
+    next_renewal: Instant,
+    is_renewing: bool,
+}
+
+impl ClaimManager {
+    pub fn new(deps: ClaimDeps) -> Self {
+        Self { deps, held: HashMap::new(), watch: Watch::default(), trying: HashSet::new() }
+    }
+
+    fn desk(&self) -> Desk {
+        Desk {
+            node: self.deps.node.clone(),
+            claims: self.deps.claims.clone(),
+            log: self.deps.log.clone(),
+            nonce: self.deps.nonce.clone(),
+            timing: self.deps.timing,
+        }
+    }
+
+    fn hold(&mut self, lease: Arc<Lease>) {
+        let next_renewal = Instant::now() + (self.deps.jitter)(self.deps.timing.renew_every);
+        self.watch.forget(&lease.task);
+        self.held.insert(lease.task.clone(), Held { lease, next_renewal, is_renewing: false });
+    }
+
+    /// Looks at every lease: gives up those whose time ran out, renews those whose time has come.
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let expired: Vec<TaskId> = self.held_where(|held| now >= held.lease.deadline());
+        for task in expired {
+            self.lose(&task, "its time ran out before it could be renewed".to_owned(), ctx);
+        }
+        let due: Vec<TaskId> = self.held_where(|held| now >= held.next_renewal && !held.is_renewing);
+        for task in due {
+            self.renew(&task, ctx);
+        }
+    }
+
+    fn held_where(&self, is: impl Fn(&Held) -> bool) -> Vec<TaskId> {
+        self.held.iter().filter(|(_, held)| is(held)).map(|(task, _)| task.clone()).collect()
+    }
+
+    fn renew(&mut self, task: &TaskId, ctx: &mut Context<Self>) {
+        let desk = self.desk();
+        let Some(held) = self.held.get_mut(task) else { return };
+        held.is_renewing = true;
+        let lease = held.lease.clone();
+        let renewed = async move { (lease.renew(&desk).await, lease) };
+        ctx.spawn(renewed.into_actor(self).map(|(renewed, lease), manager, ctx| {
+            manager.after_renewal(&lease.task, renewed, ctx);
+        }));
+    }
+
+    fn after_renewal(&mut self, task: &TaskId, renewed: Result<Act, DeskError>, ctx: &mut Context<Self>) {
+        let renew_every = (self.deps.jitter)(self.deps.timing.renew_every);
+        let Some(held) = self.held.get_mut(task) else { return };
+        held.is_renewing = false;
+        match renewed {
+            Ok(Act::Done) => held.next_renewal = Instant::now() + renew_every,
+            Ok(Act::Lost { why }) => self.lose(task, why, ctx),
+            Err(error) => {
+                warn!(%task, %error, "lease not renewed");
+                held.next_renewal = Instant::now() + renew_every / 10;
+            }
+        }
+    }
+
+    fn lose(&mut self, task: &TaskId, why: String, ctx: &mut Context<Self>) {
+        if self.held.remove(task).is_some() {
+            warn!(%task, why, "lease lost");
+            self.tell(TellTask { task: task.clone(), told: Told::LeaseLost { why } }, ctx);
+        }
+    }
+
+    /// A supervisor that is not there (before its start, or while it restarts) finds out from the journal.
+    fn tell<M>(&self, message: M, ctx: &mut Context<Self>)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        TaskSupervisor: Handler<M>,
+    {
+        if let Some(tasks) = self.deps.tasks.get() {
+            ctx.spawn(tasks.send(message).into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn recover(&self, ctx: &mut Context<Self>) {
+        let (desk, limits) = (self.desk(), self.deps.limits.clone());
+        let looked = async move {
+            let tasks = desk.log.journal().unfinished().await.unwrap_or_default();
+            futures_util::future::join_all(
+                tasks.into_iter().map(|task| look_until_clear(&desk, task, &limits)),
+            )
+            .await
+        };
+        ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| {
+            for (task, found) in found {
+                manager.take_up_again(task, found, ctx);
+            }
+        }));
+    }
+
+    fn take_up_again(&mut self, task: TaskId, found: recovery::Found, ctx: &mut Context<Self>) {
+        match found {
+            recovery::Found::Held(lease) => self.hold(lease),
+            recovery::Found::NotNeeded => {}
+            recovery::Found::Nothing => return,
+        }
+        info!(%task, "taken up again");
+        self.tell(TaskClaimed { task, place: None }, ctx);
+    }
+
+    fn after_try(&mut self, tried: Tried, ctx: &mut Context<Self>) {
+        self.trying.remove(&tried.task);
+        match tried.result {
+            Ok(Some((lease, place))) => {
+                info!(task = %tried.task, epoch = %lease.epoch, "claimed");
+                self.hold(lease);
+                self.tell(TaskClaimed { task: tried.task, place: Some(place) }, ctx);
+            }
+            Ok(None) => {}
+            Err(why) => warn!(task = %tried.task, why, "not claimed"),
+        }
+    }
+}
+
+async fn look_until_clear(desk: &Desk, task: TaskId, limits: &Limits) -> (TaskId, recovery::Found) {
+    loop {
+        match recovery::look(desk, &task, limits).await {
+            Ok(found) => return (task, found),
+            Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
+        }
+        tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+}
+
+/// How a try for a task ended; the place goes on with the lease.
+struct Tried {
+    task: TaskId,
+    result: Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String>,
+}
+
+impl Actor for ClaimManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.recover(ctx);
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+crate::supervised!(ClaimManager);
+
+impl Handler<TaskFound> for ClaimManager {
+    type Result = ();
+
+    fn handle(&mut self, TaskFound { task, issue }: TaskFound, ctx: &mut Context<Self>) {
+        if self.held.contains_key(&task) || self.trying.contains(&task) {
+            return;
+        }
+        // Taken before the try and given back after a lost one: more is never claimed than can be worked on.
+        let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
+        self.trying.insert(task.clone());
+        let (desk, limits, forge) = (self.desk(), self.deps.limits.clone(), self.deps.forge.clone());
+        let (id, timing) = (task.clone(), self.deps.timing);
+        let seen = async move {
+            let before = Before::read(&desk, &id, &limits).await?;
+            if before.is_under_way {
+                return Ok(None);
+            }
+            let seen = desk.claims.read(&id).await.map_err(DeskError::from)?;
+            Ok::<_, DeskError>(Some((before, seen, id, desk)))
+        };
+        let tried = seen.into_actor(self).then(move |seen, manager, _| {
+            let decided = seen.map(|seen| {
+                seen.map(|(before, seen, id, desk)| {
+                    let last_epoch = before.last_epoch;
+                    let decision =
+                        manager.watch.decide(&id, seen.as_ref(), last_epoch, Instant::now(), &timing);
+                    (decision, id, desk)
+                })
+            });
+            async move { try_for(decided, forge, issue, place).await }.into_actor(manager)
+        });
+        ctx.spawn(tried.map(move |result, manager, ctx| manager.after_try(Tried { task, result }, ctx)));
+    }
+}
+
+async fn try_for(
+    decided: Result<Option<(Decision, TaskId, Desk)>, DeskError>,
+    forge: Arc<dyn Forge>,
+    issue: Issue,
+    place: OwnedSemaphorePermit,
+) -> Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String> {
+    let Some((Decision::Take { previous, epoch }, id, desk)) = decided.map_err(|error| error.to_string())?
+    else {
+        return Ok(None);
+    };
+    if is_in_review(&*forge, &id).await.map_err(|error| error.to_string())? {
+        return Ok(None);
+    }
+    let acquired = acquire(&desk, &id, issue, previous.as_ref(), epoch).await;
+    let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
+    Ok(Some((lease, place)))
+}
+
+impl Handler<Publish> for ClaimManager {
+    type Result = ResponseActFuture<Self, Result<(), PublishError>>;
+
+    fn handle(&mut self, Publish { task, commit }: Publish, _: &mut Context<Self>) -> Self::Result {
+        let Some(lease) = self.held.get(&task).map(|held| held.lease.clone()) else {
+            let why = "this node does not hold it".to_owned();
+            return Box::pin(async { Err(PublishError::LeaseLost(why)) }.into_actor(self));
+        };
+        let desk = self.desk();
+        let published = async move { lease.publish(&desk, &commit).await };
+        Box::pin(published.into_actor(self).map(move |published, manager, _| match published {
+            Ok(Act::Done) => {
+                manager.held.remove(&task);
+                Ok(())
+            }
+            Ok(Act::Lost { why }) => {
+                manager.held.remove(&task);
+                Err(PublishError::LeaseLost(why))
+            }
+            Err(error) => Err(error.into()),
+        }))
+    }
+}
+
+impl Handler<Release> for ClaimManager {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, Release { task }: Release, _: &mut Context<Self>) -> Self::Result {
+        let Some(held) = self.held.remove(&task) else { return Box::pin(async {}.into_actor(self)) };
+        let desk = self.desk();
+        let released = async move {
+            // One that can't be released now runs out by itself.
+            if let Err(error) = held.lease.release(&desk).await {
+                warn!(%task, %error, "lease not released");
+            }
+        };
+        Box::pin(released.into_actor(self))
+    }
+}

@@ -1,0 +1,62 @@
+//! What a node is given: the outside systems, its settings, and the clock and chance of the world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::claim_manager::Timing;
+use crate::jitter::Jitter;
+use crate::outbox::OutboxPace;
+use crate::ports::claims::Claims;
+use crate::ports::code::Code;
+use crate::ports::escalations::Escalations;
+use crate::ports::forge::Forge;
+use crate::ports::hive::Hive;
+use crate::ports::journal::Journal;
+use crate::ports::model::Model;
+use crate::ports::sandbox::Sandboxes;
+use crate::ports::swarm::Swarm;
+use crate::reasoner_actor::ModelChoice;
+use crate::task::life::Limits;
+use crate::task::{NodeId, RepoId};
+use crate::task_runner::Pace;
+
+#[derive(Clone)]
+pub struct Ports {
+    pub journal: Arc<dyn Journal>,
+    pub forge: Arc<dyn Forge>,
+    pub claims: Arc<dyn Claims>,
+    pub code: Arc<dyn Code>,
+    pub sandboxes: Arc<dyn Sandboxes>,
+    pub model: Arc<dyn Model>,
+    pub swarm: Arc<dyn Swarm>,
+    pub hive: Option<Arc<dyn Hive>>,
+    pub webhook: Option<Arc<dyn Escalations>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    pub node: NodeId,
+    /// Beside those that Hive names.
+    pub repositories: Vec<RepoId>,
+    pub task_label: String,
+    pub max_tasks: usize,
+    pub poll_interval: Duration,
+    pub hive_interval: Duration,
+    pub timing: Timing,
+    pub limits: Limits,
+    pub pace: Pace,
+    pub choice: ModelChoice,
+    /// Calls in flight at the model server, from all tasks together.
+    pub calls_in_flight: usize,
+    pub outbox: OutboxPace,
+    pub max_wait_for_human: Duration,
+}
+
+#[derive(Clone)]
+pub struct Outside {
+    pub jitter: Jitter,
+    /// A new random text at each call.
+    pub nonce: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Milliseconds since 1970, UTC.
+    pub wall_clock_ms: fn() -> u64,
+}

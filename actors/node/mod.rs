@@ -1,0 +1,211 @@
+//! A node: its actors, in the order in which they start.
+//!
+//! ```text
+//! AuditLogger → SwarmActor → EscalationActor → Antennae → OutboxCourier → ClaimManager
+//!   → TaskSupervisor { per task: SandboxActor, ReasonerActor, TaskRunner } → TaskPoller
+//! ```
+//!
+//! Each relies on those before it, and they stop in the reverse order.
+
+mod config;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+
+use crate::antennae::{Antennae, AntennaeDeps};
+use crate::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
+use crate::claim_manager::{ClaimDeps, ClaimManager};
+use crate::escalation_actor::{EscalationActor, EscalationDeps};
+use crate::jitter::Jitter;
+use crate::outbox::{OutboxCourier, OutboxDeps};
+use crate::supervisor::{Child, ChildEvent, Exit, Policy, Probe, Report, Tree, What, supervise};
+use crate::swarm_actor::{SwarmActor, SwarmDeps};
+use crate::task_poller::{PollerDeps, TaskPoller};
+use crate::task_runner::Workbench;
+use crate::task_supervisor::{TaskSupervisor, TaskSupervisorDeps};
+
+pub use config::{NodeConfig, Outside, Ports};
+
+/// How often a draining node looks whether its tasks have come to rest.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// How long an actor may take to stop before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A running node.
+pub struct Node {
+    pub log: AuditLog,
+    tree: Tree,
+    places: Arc<Semaphore>,
+    max_tasks: usize,
+    gave_up: mpsc::UnboundedReceiver<String>,
+}
+
+impl Node {
+    /// Starts the actors on this thread's arbiter.
+    pub fn start(ports: Ports, config: NodeConfig, outside: Outside) -> Self {
+        let (report, gave_up) = core_report();
+        let mut start = Start { tree: Tree::default(), report, jitter: outside.jitter.clone() };
+        let places = Arc::new(Semaphore::new(config.max_tasks));
+
+        let logger_deps = AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers() };
+        let logger = start.child("audit logger", |_| AuditLogger::new(logger_deps.clone()));
+        let log = AuditLog::new(logger, &logger_deps);
+
+        let swarm = start.child("swarm", |_| SwarmActor::new(SwarmDeps { swarm: ports.swarm.clone() }));
+
+        let escalation_deps = EscalationDeps {
+            webhook: ports.webhook.clone(),
+            forge: ports.forge.clone(),
+            look_interval: config.poll_interval,
+            max_wait: config.max_wait_for_human,
+        };
+        let escalations = start.child("escalation", |_| EscalationActor::new(escalation_deps));
+
+        let antennae_deps = AntennaeDeps { swarm: swarm.clone() };
+        let antennae = start.child("antennae", |_| Antennae::new(antennae_deps));
+
+        let outbox_deps = OutboxDeps {
+            node: config.node.clone(),
+            log: log.clone(),
+            hive: ports.hive.clone(),
+            forge: ports.forge.clone(),
+            swarm,
+            escalations: escalations.clone(),
+            pace: config.outbox.clone(),
+            jitter: outside.jitter.clone(),
+            wall_clock_ms: outside.wall_clock_ms,
+        };
+        start.child("outbox", |_| OutboxCourier::new(outbox_deps));
+
+        let tasks_link = Arc::new(OnceLock::new());
+        let claim_deps = ClaimDeps {
+            node: config.node.clone(),
+            claims: ports.claims.clone(),
+            forge: ports.forge.clone(),
+            log: log.clone(),
+            limits: config.limits.clone(),
+            timing: config.timing,
+            jitter: outside.jitter.clone(),
+            nonce: outside.nonce.clone(),
+            places: places.clone(),
+            tasks: tasks_link.clone(),
+        };
+        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps));
+
+        let bench = Workbench {
+            node: config.node.clone(),
+            task_label: config.task_label.clone(),
+            limits: config.limits.clone(),
+            pace: config.pace.clone(),
+            choice: config.choice.clone(),
+            log: log.clone(),
+            forge: ports.forge.clone(),
+            code: ports.code.clone(),
+            sandboxes: ports.sandboxes.clone(),
+            model: ports.model.clone(),
+            gate: Arc::new(Semaphore::new(config.calls_in_flight)),
+            places: places.clone(),
+            claims: claims.clone(),
+            antennae,
+            escalations,
+        };
+        let task_deps = TaskSupervisorDeps {
+            bench,
+            jitter: outside.jitter.clone(),
+            has_lived: Arc::new(AtomicBool::new(false)),
+        };
+        let tasks = start.child("task supervisor", |_| TaskSupervisor::new(task_deps));
+        // Set once, here: a second address would mean a second supervisor.
+        let _ = tasks_link.set(tasks.clone());
+
+        let poller_deps = PollerDeps {
+            node: config.node.clone(),
+            forge: ports.forge,
+            git: ports.claims,
+            hive: ports.hive,
+            repositories: config.repositories,
+            task_label: config.task_label,
+            poll_interval: config.poll_interval,
+            hive_interval: config.hive_interval,
+            jitter: outside.jitter,
+            claims,
+            tasks,
+        };
+        start.child("task poller", |_| TaskPoller::new(poller_deps));
+
+        Self { log, tree: start.tree, places, max_tasks: config.max_tasks, gave_up }
+    }
+
+    /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
+    pub async fn failed(&mut self) -> String {
+        match self.gave_up.recv().await {
+            Some(child) => child,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes no more tasks, and waits until those that are worked on have come to rest, at most `grace`. Returns
+    /// whether they all have.
+    pub async fn drain(&mut self, grace: Duration) -> bool {
+        self.tree.stop_last(STOP_GRACE).await;
+        let until = Instant::now() + grace;
+        while self.places.available_permits() < self.max_tasks {
+            if Instant::now() >= until {
+                info!("tasks still under way go on when the node starts again");
+                return false;
+            }
+            sleep(DRAIN_LOOK).await;
+        }
+        true
+    }
+
+    /// Stops every actor, the last started first. Tasks that are under way go on from the journal at the next start.
+    pub async fn stop(self) -> Vec<(String, Exit)> {
+        self.tree.stop(STOP_GRACE).await
+    }
+}
+
+/// What the start of every core actor shares.
+struct Start {
+    tree: Tree,
+    report: Report,
+    jitter: Jitter,
+}
+
+impl Start {
+    fn child<A>(&mut self, name: &str, build: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
+    {
+        let jitter = self.jitter.clone();
+        let child: Child<A> =
+            supervise(name, Policy::CORE, self.report.clone(), move |delay| jitter(delay), build);
+        let addr = child.addr.clone();
+        self.tree.push(name, child);
+        addr
+    }
+}
+
+/// Logs what happens to the core actors, and passes on the name of one that is given up.
+fn core_report() -> (Report, mpsc::UnboundedReceiver<String>) {
+    let (given_up, gave_up) = mpsc::unbounded_channel();
+    let report: Report = Arc::new(move |ChildEvent { child, what }| match what {
+        What::Failed { exit, restart_in } => {
+            warn!(child, ?exit, ?restart_in, "actor failed and is started again");
+        }
+        What::Restarted { generation } => info!(child, generation, "actor started again"),
+        What::GaveUp { last } => {
+            error!(child, ?last, "actor failed too often");
+            // Nobody listens when the node is stopping anyway.
+            let _ = given_up.send(child);
+        }
+        What::Ended(_) => {}
+    });
+    (report, gave_up)
+}

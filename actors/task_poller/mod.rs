@@ -1,0 +1,235 @@
+//! `TaskPoller`: finds issues that want to be worked on.
+//!
+//! Owns: which repositories are watched, and when each is polled next. Told: its own ticks. Tells: `ClaimManager`
+//! each wanted issue, every time it is seen; the supervisor of tasks when an issue under way is not wanted any more.
+//! Holds true: a repository is polled by one request at a time, never before the forge allows it; one that fails holds
+//! up no other. On a restart: every repository is polled again at once.
+
+mod admission;
+mod schedule;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::claim_manager::{ClaimManager, TaskFound};
+use crate::jitter::Jitter;
+use crate::ports::claims::Claims;
+use crate::ports::forge::{Forge, ForgeError};
+use crate::ports::hive::Hive;
+use crate::task::{Issue, NodeId, RepoId, TaskId, label};
+use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
+
+use admission::{NotAdmitted, admit};
+use schedule::Turn;
+
+/// How often the poller looks whose turn it is.
+const TICK: Duration = Duration::from_millis(250);
+
+#[derive(Clone)]
+pub struct PollerDeps {
+    pub node: NodeId,
+    pub forge: Arc<dyn Forge>,
+    pub git: Arc<dyn Claims>,
+    pub hive: Option<Arc<dyn Hive>>,
+    /// The repositories that the configuration names.
+    pub repositories: Vec<RepoId>,
+    pub task_label: String,
+    pub poll_interval: Duration,
+    pub hive_interval: Duration,
+    pub jitter: Jitter,
+    pub claims: Addr<ClaimManager>,
+    pub tasks: Addr<TaskSupervisor>,
+}
+
+pub struct TaskPoller {
+    deps: PollerDeps,
+    watched: HashMap<RepoId, Watched>,
+    hive_turn: Turn,
+}
+
+struct Watched {
+    turn: Turn,
+    is_admitted: bool,
+}
+
+impl TaskPoller {
+    pub fn new(deps: PollerDeps) -> Self {
+        let mut poller = Self { deps, watched: HashMap::new(), hive_turn: Turn::now() };
+        poller.watch(BTreeSet::new());
+        poller
+    }
+
+    /// Watches what the configuration names, and what Hive does; the rest no more.
+    fn watch(&mut self, from_hive: BTreeSet<RepoId>) {
+        let wanted: BTreeSet<RepoId> = self.deps.repositories.iter().cloned().chain(from_hive).collect();
+        self.watched.retain(|repo, _| wanted.contains(repo));
+        for repo in wanted {
+            self.watched.entry(repo).or_insert_with_key(|repo| {
+                info!(%repo, "watched");
+                Watched { turn: Turn::now(), is_admitted: false }
+            });
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        if self.deps.hive.is_some() && self.hive_turn.take(now) {
+            self.ask_hive(ctx);
+        }
+        let due: Vec<(RepoId, bool)> = self
+            .watched
+            .iter_mut()
+            .filter_map(|(repo, watched)| watched.turn.take(now).then(|| (repo.clone(), watched.is_admitted)))
+            .collect();
+        for (repo, is_admitted) in due {
+            self.poll(repo, is_admitted, ctx);
+        }
+    }
+
+    fn ask_hive(&mut self, ctx: &mut Context<Self>) {
+        let Some(hive) = self.deps.hive.clone() else { return };
+        let asked = async move { hive.active_projects().await };
+        ctx.spawn(asked.into_actor(self).map(|asked, poller, _| {
+            let interval = (poller.deps.jitter)(poller.deps.hive_interval);
+            match asked {
+                Ok(projects) => {
+                    poller.hive_turn.succeeded(interval, None);
+                    poller.watch(projects.into_iter().map(|project| project.repo).collect());
+                }
+                Err(error) => {
+                    warn!(%error, "Hive's repositories not read, the known ones go on");
+                    poller.hive_turn.failed(interval, None);
+                }
+            }
+        }));
+    }
+
+    fn poll(&mut self, repo: RepoId, is_admitted: bool, ctx: &mut Context<Self>) {
+        let deps = self.deps.clone();
+        let polled = async move {
+            let polled = poll_once(&deps, &repo, is_admitted).await;
+            (repo, polled)
+        };
+        ctx.spawn(polled.into_actor(self).map(|(repo, polled), poller, _| poller.after_poll(&repo, polled)));
+    }
+
+    fn after_poll(&mut self, repo: &RepoId, polled: Result<Option<Duration>, NotPolled>) {
+        let interval = (self.deps.jitter)(self.deps.poll_interval);
+        let Some(watched) = self.watched.get_mut(repo) else { return };
+        match polled {
+            Ok(not_before) => {
+                watched.is_admitted = true;
+                watched.turn.succeeded(interval, not_before);
+            }
+            Err(NotPolled::Forge(error)) => {
+                warn!(%repo, %error, "not polled");
+                watched.turn.failed(interval, error.retry_after());
+            }
+            Err(NotPolled::NotAdmitted(why)) => {
+                tracing::error!(%repo, %why, "can't be worked on");
+                watched.turn.failed(interval, None);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+enum NotPolled {
+    Forge(ForgeError),
+    NotAdmitted(NotAdmitted),
+}
+
+/// A forge that is away says nothing about the repository.
+impl From<NotAdmitted> for NotPolled {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Forge(error) if error.is_retryable() => Self::Forge(error),
+            why => Self::NotAdmitted(why),
+        }
+    }
+}
+
+/// Lists the repository's issues and tells of them; returns what the forge says of the next time.
+async fn poll_once(
+    deps: &PollerDeps,
+    repo: &RepoId,
+    is_admitted: bool,
+) -> Result<Option<Duration>, NotPolled> {
+    if !is_admitted {
+        admit(deps, repo).await.map_err(NotPolled::from)?;
+    }
+    let list = deps.forge.open_issues(repo, &deps.task_label).await.map_err(NotPolled::Forge)?;
+    debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
+    see_after_those_under_way(deps, repo, &list.issues).await;
+    for issue in list.issues.into_iter().filter(|issue| is_free(issue, &deps.task_label)) {
+        let task = TaskId::new(repo.clone(), issue.number);
+        // A manager that is being restarted hears of it the next time.
+        let _ = deps.claims.send(TaskFound { task, issue }).await;
+    }
+    Ok(list.not_before)
+}
+
+/// A person's label keeps nodes away; a node's own says that a pull request is there.
+fn is_free(issue: &Issue, task_label: &str) -> bool {
+    issue.is_wanted(task_label) && !issue.has_label(label::NEEDS_HUMAN) && !issue.has_label(label::COMPLETED)
+}
+
+/// An issue that is not listed any more may be closed or have lost its label. The listing may also be stale, so the
+/// issue itself is looked at before its task is stopped.
+async fn see_after_those_under_way(deps: &PollerDeps, repo: &RepoId, listed: &[Issue]) {
+    let under_way = deps.tasks.send(UnderWay).await.unwrap_or_default();
+    let is_listed = |task: &TaskId| listed.iter().any(|issue| issue.number == task.number);
+    for task in under_way.into_iter().filter(|task| task.repo == *repo && !is_listed(task)) {
+        let why = match deps.forge.issue(&task).await {
+            Ok(issue) if issue.is_wanted(&deps.task_label) => continue,
+            Ok(issue) if issue.has_label(&deps.task_label) => "the issue was closed",
+            Ok(_) => "the issue lost its label",
+            Err(ForgeError::NotFound { .. }) => "the issue is gone",
+            Err(error) => {
+                warn!(%task, %error, "issue not read");
+                continue;
+            }
+        };
+        let _ = deps.tasks.send(TellTask { task, told: Told::NotWanted { why: why.to_owned() } }).await;
+    }
+}
+
+impl Actor for TaskPoller {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.tick(ctx);
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+crate::supervised!(TaskPoller);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::IssueState;
+
+    #[test]
+    fn a_persons_label_keeps_nodes_away() {
+        let with = |labels: &[&str]| Issue {
+            number: 1,
+            title: String::new(),
+            body: String::new(),
+            state: IssueState::Open,
+            labels: labels.iter().map(|it| (*it).to_owned()).collect(),
+            author: String::new(),
+            url: String::new(),
+            updated_at: String::new(),
+        };
+        assert!(is_free(&with(&["bzzz-task", "in-progress"]), "bzzz-task"));
+        for labels in [&["bzzz-task", "needs-human"], &["bzzz-task", "completed"], &["other", "bug"]] {
+            assert!(!is_free(&with(labels), "bzzz-task"), "{labels:?}");
+        }
+    }
+}

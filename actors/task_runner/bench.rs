@@ -1,0 +1,82 @@
+//! What every task's runner works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::Semaphore;
+
+use crate::antennae::Antennae;
+use crate::audit_logger::{AuditLog, RecordError};
+use crate::claim_manager::ClaimManager;
+use crate::escalation_actor::EscalationActor;
+use crate::ports::code::Code;
+use crate::ports::forge::Forge;
+use crate::ports::journal::{Entry, JournalError, Seq};
+use crate::ports::model::Model;
+use crate::ports::sandbox::Sandboxes;
+use crate::reasoner_actor::ModelChoice;
+use crate::task::life::{Limits, Task};
+use crate::task::{NodeId, TaskEvent, TaskId};
+
+/// Time limits of a task's effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// One command of the model.
+    pub command_timeout: Duration,
+    /// One check.
+    pub check_timeout: Duration,
+    /// All the time in which the task has a place, since the node started. Past it the task fails with its diff kept.
+    pub wall_time: Duration,
+    /// The pause between looks at an open pull request.
+    pub review_interval: Duration,
+    /// The most that a sandbox may hand out as its work, in bytes.
+    pub max_export_bytes: u64,
+    /// The pause before a stalled effect is tried again; doubles up to the longest.
+    pub retry_min: Duration,
+    pub retry_max: Duration,
+}
+
+#[derive(Clone)]
+pub struct Workbench {
+    pub node: NodeId,
+    pub task_label: String,
+    pub limits: Limits,
+    pub pace: Pace,
+    pub choice: ModelChoice,
+    pub log: AuditLog,
+    pub forge: Arc<dyn Forge>,
+    pub code: Arc<dyn Code>,
+    pub sandboxes: Arc<dyn Sandboxes>,
+    pub model: Arc<dyn Model>,
+    /// Calls in flight at the model server.
+    pub gate: Arc<Semaphore>,
+    /// One permit for each task that may be worked on at once.
+    pub places: Arc<Semaphore>,
+    pub claims: Addr<ClaimManager>,
+    pub antennae: Addr<Antennae>,
+    pub escalations: Addr<EscalationActor>,
+}
+
+impl Workbench {
+    /// A task as the journal tells it, and the place in the journal up to which it was read.
+    pub async fn read(&self, id: &TaskId) -> Result<(Task, Seq), JournalError> {
+        let events = self.log.events_of(id, Seq::default()).await?;
+        let task = Task::fold(id.clone(), &self.limits, events.iter().map(|it| &it.event));
+        Ok((task, events.last().map(|last| last.seq).unwrap_or_default()))
+    }
+
+    /// The entry that `event` makes, with whom it is told to; and the task after it.
+    pub fn entry(&self, task: &Task, event: TaskEvent) -> (Entry, Task) {
+        let (after, _) = task.clone().step(&event, &self.limits);
+        let notices = after.notices_since(task, &self.node);
+        (Entry { task: task.id.clone(), epoch: task.epoch, event, notices }, after)
+    }
+
+    /// Records an event of a task that has no runner.
+    pub async fn record_for(&self, id: &TaskId, event: TaskEvent) -> Result<(), RecordError> {
+        let (task, _) = self.read(id).await.map_err(RecordError::Refused)?;
+        let (entry, _) = self.entry(&task, event);
+        self.log.record(entry).await.map(|_| ())
+    }
+}

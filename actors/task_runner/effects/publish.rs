@@ -1,0 +1,60 @@
+//! From a checked tree to a pull request, and what becomes of it.
+
+use tokio::time::sleep;
+
+use crate::claim_manager::{Publish, PublishError};
+use crate::ports::forge::{NewPullRequest, PullRequestState};
+use crate::sandbox_actor::Destroy;
+use crate::task::{PullRequestRef, Sha, TaskEvent};
+
+use super::{Carried, Ended, Tools, stalled};
+
+impl Tools {
+    pub(super) async fn publish(&self, tree: &Sha) -> Carried {
+        let (bench, id) = (&self.deps.bench, &self.task.id);
+        let issue = bench.forge.issue(id).await?;
+        if !issue.is_wanted(&bench.task_label) {
+            return Ok(TaskEvent::Cancelled { why: "the issue was closed or lost its label".to_owned() });
+        }
+        let Some(base) = &self.task.base else {
+            return Err(Ended::GivenUp("there is no base to publish on".to_owned()));
+        };
+        let commit = bench.code.commit(id, &base.commit, tree, &self.task.commit_message()).await?;
+        let publish = Publish { task: id.clone(), commit: commit.clone() };
+        match bench.claims.send(publish).await? {
+            Ok(()) => Ok(TaskEvent::Published { commit }),
+            Err(PublishError::LeaseLost(why)) => Ok(TaskEvent::LeaseLost { why }),
+            Err(error @ PublishError::Failed(_)) => Err(stalled(error)),
+        }
+    }
+
+    pub(super) async fn propose(&self) -> Carried {
+        let (bench, id) = (&self.deps.bench, &self.task.id);
+        let base = self.task.base.as_ref().map(|base| base.branch.clone()).unwrap_or_default();
+        let pull_request = NewPullRequest {
+            head: id.branch(),
+            base,
+            title: self.task.pull_request_title(),
+            body: self.task.pull_request_body(&bench.node),
+            draft: false,
+        };
+        let opened = bench.forge.open_pull_request(&id.repo, &pull_request).await?;
+        let pull_request = PullRequestRef { number: opened.number, url: opened.url };
+        Ok(TaskEvent::PullRequestOpened { pull_request })
+    }
+
+    pub(super) async fn watch_review(&self) -> Carried {
+        self.deps.sandbox.send(Destroy).await??;
+        let Some(pull_request) = &self.task.pull_request else {
+            return Err(Ended::GivenUp("there is no pull request to watch".to_owned()));
+        };
+        loop {
+            let seen = self.deps.bench.forge.pull_request(&self.task.id.repo, pull_request.number).await?;
+            match seen.state {
+                PullRequestState::Merged => return Ok(TaskEvent::PullRequestMerged),
+                PullRequestState::Closed => return Ok(TaskEvent::PullRequestClosed),
+                PullRequestState::Open => sleep(self.deps.bench.pace.review_interval).await,
+            }
+        }
+    }
+}

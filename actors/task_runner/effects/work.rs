@@ -1,0 +1,145 @@
+//! The model's turn and the sandbox's turn.
+
+use std::time::Duration;
+
+use crate::antennae::DiscussPlan;
+use crate::ports::code::CodeError;
+use crate::ports::model::ModelError;
+use crate::ports::sandbox::{CommandOutcome, SandboxError};
+use crate::reasoner_actor::{Answered, DraftPlan, NextStep, ReasonerError, observation};
+use crate::sandbox_actor::{Export, Run};
+use crate::task::text::head_and_tail;
+use crate::task::{Observed, Produced, TaskEvent};
+
+use super::{Carried, Ended, Tools, stalled};
+
+/// A model that is not on its server is looked for again after this long: someone may be pulling it.
+const MISSING_MODEL_PAUSE: Duration = Duration::from_secs(60);
+/// Half of what the model sees of its own diff, in bytes.
+const HALF_SHOWN_DIFF_BYTES: usize = 6000;
+
+impl Tools {
+    pub(super) async fn draft_plan(&self) -> Carried {
+        let Answered { answer: plan, usage } = self.deps.reasoner.send(DraftPlan).await??;
+        Ok(TaskEvent::PlanDrafted { plan, usage })
+    }
+
+    pub(super) async fn discuss_plan(&self) -> Carried {
+        let plan = self.task.plan.clone().unwrap_or_default();
+        let ask = DiscussPlan { task: self.task.id.clone(), epoch: self.task.epoch, plan };
+        let reviews = self.deps.bench.antennae.send(ask).await?;
+        Ok(TaskEvent::PlanSettled { reviews })
+    }
+
+    pub(super) async fn think(&self) -> Carried {
+        let Answered { answer: (text, step), usage } = self.deps.reasoner.send(NextStep).await??;
+        Ok(TaskEvent::Replied { text, step, usage })
+    }
+
+    pub(super) async fn run(&self, step: u32, command: String) -> Carried {
+        let run = Run { step, command, timeout: self.deps.bench.pace.command_timeout };
+        // A request that went down with its actor may have run: never again.
+        let ran = match self.deps.sandbox.send(run).await {
+            Ok(ran) => ran,
+            Err(_) => return Ok(recall(step)),
+        };
+        match ran {
+            Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
+            // The backend went away in the middle: the same.
+            Err(SandboxError::Unavailable(why)) => Ok(TaskEvent::SandboxLost { why }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the sandbox holds becomes a tree of the task's object store, or the model is told why not.
+    pub(super) async fn export(&self) -> Carried {
+        match self.saved_work().await {
+            Ok(produced) => Ok(TaskEvent::WorkProduced { produced }),
+            Err(NotSaved::Refused(problem)) => Ok(TaskEvent::WorkRefused { problem }),
+            Err(NotSaved::Ended(ended)) => Err(ended),
+        }
+    }
+
+    pub(super) async fn saved_work(&self) -> Result<Produced, NotSaved> {
+        let (bench, id) = (&self.deps.bench, &self.task.id);
+        let Some(base) = &self.task.base else {
+            return Err(NotSaved::Refused("the task has no base yet".to_owned()));
+        };
+        let exported = self.deps.sandbox.send(Export { base: base.commit.clone() }).await;
+        let bundle = exported.map_err(Ended::from)??;
+        let imported = bench.code.import(id, &base.commit, bundle).await?;
+        let diff = bench.log.put_blob(imported.diff.as_bytes()).await.map_err(Ended::from)?;
+        Ok(Produced {
+            tree: imported.tree,
+            files: imported.files,
+            insertions: imported.insertions,
+            deletions: imported.deletions,
+            diff,
+            shown: head_and_tail(&imported.diff, HALF_SHOWN_DIFF_BYTES),
+        })
+    }
+
+    /// An outcome as the journal keeps it; the whole output goes to the blob store when it is not all shown.
+    pub(super) async fn observed(&self, outcome: &CommandOutcome) -> Result<Observed, Ended> {
+        let shown = observation::shown(&outcome.output);
+        let whole = match observation::whole(&outcome.output, &shown) {
+            Some(bytes) => Some(self.deps.bench.log.put_blob(&bytes).await?),
+            None => None,
+        };
+        Ok(Observed {
+            ending: outcome.ending,
+            duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+            shown,
+            whole,
+            out_of_memory: outcome.out_of_memory,
+        })
+    }
+}
+
+/// The sandbox does not say, in this version, what became of a command while nobody listened.
+pub(super) fn recall(step: u32) -> TaskEvent {
+    TaskEvent::SandboxLost { why: format!("the node went down while command {step} was under way") }
+}
+
+/// Why the work in a sandbox is not in the object store.
+pub(super) enum NotSaved {
+    /// The text is for the model.
+    Refused(String),
+    Ended(Ended),
+}
+
+impl From<Ended> for NotSaved {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+impl From<SandboxError> for NotSaved {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Refused(problem) => Self::Refused(problem),
+            other => Self::Ended(other.into()),
+        }
+    }
+}
+
+impl From<CodeError> for NotSaved {
+    fn from(error: CodeError) -> Self {
+        match error {
+            CodeError::Refused(problem) => Self::Refused(problem),
+            other => Self::Ended(other.into()),
+        }
+    }
+}
+
+impl From<ReasonerError> for Ended {
+    fn from(error: ReasonerError) -> Self {
+        match &error {
+            ReasonerError::Model(ModelError::Missing { .. }) => {
+                Self::Stalled { problem: error.to_string(), retry_after: Some(MISSING_MODEL_PAUSE) }
+            }
+            ReasonerError::Model(model) if !model.is_retryable() => Self::GivenUp(error.to_string()),
+            ReasonerError::Model(_) | ReasonerError::Journal(_) => stalled(error),
+        }
+    }
+}

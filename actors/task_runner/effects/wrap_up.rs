@@ -1,0 +1,35 @@
+//! The end of a task on this node: what was made is kept, everything else is let go.
+
+use crate::claim_manager::Release;
+use crate::sandbox_actor::Destroy;
+use crate::task::life::End;
+use crate::task::{BlobRef, TaskEvent};
+
+use super::work::NotSaved;
+use super::{Carried, Ended, Tools};
+
+impl Tools {
+    pub(super) async fn clean_up(&self, end: &End) -> Carried {
+        let diff = match end {
+            End::Done | End::Declined => None,
+            End::Cancelled { .. } | End::Failed { .. } | End::LeaseLost { .. } => self.kept_diff().await?,
+        };
+        self.deps.sandbox.send(Destroy).await??;
+        // A lease that was lost is another's; the manager no longer holds it then.
+        self.deps.bench.claims.send(Release { task: self.task.id.clone() }).await?;
+        self.deps.bench.code.forget(&self.task.id).await?;
+        Ok(TaskEvent::CleanedUp { diff })
+    }
+
+    /// The newest of the work: what is in the sandbox, else what was saved of it before.
+    async fn kept_diff(&self) -> Result<Option<BlobRef>, Ended> {
+        let saved_before = || self.task.produced.as_ref().map(|produced| produced.diff.clone());
+        match self.saved_work().await {
+            Ok(produced) => Ok(Some(produced.diff)),
+            Err(NotSaved::Refused(_) | NotSaved::Ended(Ended::With(_) | Ended::GivenUp(_))) => {
+                Ok(saved_before())
+            }
+            Err(NotSaved::Ended(stalled)) => Err(stalled),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `TaskRunner`: one for each task.
+//!
+//! Owns: that task's life, the state machine of [`crate::task::life`]. Told: `Happened`, and the outcomes of its own
+//! effects. Tells: the task's sandbox and reasoner what to do; the supervisor of tasks when the task rests. Holds
+//! true: an event is durable before the state changes by it, and the state changes before its effect begins; one
+//! effect is under way at a time, and a change of phase from outside ends it. On a restart: the journal is folded,
+//! and the effect that is due is begun again.
+
+mod bench;
+mod effects;
+mod stall;
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::{AbortHandle, abortable};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::audit_logger::RecordError;
+use crate::ports::journal::{JournalError, Recorded};
+use crate::reasoner_actor::ReasonerActor;
+use crate::sandbox_actor::SandboxActor;
+use crate::task::life::{Effect, Task};
+use crate::task::{TaskEvent, TaskId};
+use crate::task_supervisor::{Place, TaskOver, TaskSupervisor};
+
+pub use bench::{Pace, Workbench};
+use effects::{Ended, Tools};
+use stall::Stalls;
+
+/// The pause before a journal that can't be written or read is tried again. The task stands still meanwhile.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
+/// How often the wall time is looked at.
+const CLOCK_TICK: Duration = Duration::from_secs(5);
+
+/// Something happened to the task outside its runner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Happened(pub TaskEvent);
+
+#[derive(Clone)]
+pub struct RunnerDeps {
+    pub task: TaskId,
+    pub bench: Workbench,
+    pub sandbox: Addr<SandboxActor>,
+    pub reasoner: Addr<ReasonerActor>,
+    pub supervisor: Addr<TaskSupervisor>,
+    pub place: Place,
+}
+
+pub struct TaskRunner {
+    deps: RunnerDeps,
+    /// `None` until the journal is read.
+    task: Option<Task>,
+    /// Events not yet recorded, in the order in which they happened.
+    happened: VecDeque<TaskEvent>,
+    is_recording: bool,
+    effect: Option<AbortHandle>,
+    stalls: Stalls,
+    /// How long the task has had a place since the runner started.
+    worked: Duration,
+    last_tick: Instant,
+}
+
+impl TaskRunner {
+    pub fn new(deps: RunnerDeps) -> Self {
+        let stalls = Stalls::new(deps.bench.pace.retry_min, deps.bench.pace.retry_max);
+        Self {
+            deps,
+            task: None,
+            happened: VecDeque::new(),
+            is_recording: false,
+            effect: None,
+            stalls,
+            worked: Duration::ZERO,
+            last_tick: Instant::now(),
+        }
+    }
+
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let (bench, id) = (self.deps.bench.clone(), self.deps.task.clone());
+        let read = async move { bench.read(&id).await };
+        ctx.spawn(read.into_actor(self).map(|read, runner, ctx| match read {
+            Ok((task, _)) => {
+                let due = task.phase.due_again();
+                info!(task = %task.id, epoch = %task.epoch, phase = task.phase.name(), "runs");
+                runner.task = Some(task);
+                runner.carry_on(due, ctx);
+                runner.record_next(ctx);
+            }
+            Err(error) => {
+                error!(task = %runner.deps.task, %error, "journal not read");
+                ctx.run_later(JOURNAL_PAUSE, Self::recover);
+            }
+        }));
+    }
+
+    fn happen(&mut self, event: TaskEvent, ctx: &mut Context<Self>) {
+        self.happened.push_back(event);
+        self.record_next(ctx);
+    }
+
+    /// Records the oldest event that waits, if it has a place in the task's life.
+    fn record_next(&mut self, ctx: &mut Context<Self>) {
+        let Some(task) = self.task.as_ref().filter(|_| !self.is_recording) else { return };
+        let Some(event) = self.happened.pop_front() else { return };
+        let (entry, after) = self.deps.bench.entry(task, event.clone());
+        if after == *task && !matches!(event, TaskEvent::Stalled { .. }) {
+            debug!(task = %task.id, kind = event.kind(), phase = task.phase.name(), "event has no place here");
+            return self.record_next(ctx);
+        }
+        self.is_recording = true;
+        let log = self.deps.bench.log.clone();
+        let recorded = async move { log.record(entry).await };
+        ctx.spawn(recorded.into_actor(self).map(move |recorded, runner, ctx| {
+            runner.is_recording = false;
+            runner.after_recording(event, recorded, ctx);
+        }));
+    }
+
+    fn after_recording(
+        &mut self,
+        event: TaskEvent,
+        recorded: Result<Recorded, RecordError>,
+        ctx: &mut Context<Self>,
+    ) {
+        match recorded {
+            Ok(_) => {
+                let Some(task) = self.task.take() else { return };
+                let (task, due) = task.step(&event, &self.deps.bench.limits);
+                let has_moved = due.is_some() || task.phase.is_resting();
+                self.task = Some(task);
+                if has_moved {
+                    self.carry_on(due, ctx);
+                }
+                self.record_next(ctx);
+            }
+            Err(RecordError::Refused(error @ JournalError::Unavailable(_))) => {
+                error!(task = %self.deps.task, %error, "event not recorded, the task waits");
+                self.happened.push_front(event);
+                ctx.run_later(JOURNAL_PAUSE, |runner, ctx| runner.record_next(ctx));
+            }
+            // Only the journal knows what it holds: read it again.
+            Err(error) => {
+                error!(task = %self.deps.task, %error, "event perhaps not recorded, the task starts again from the journal");
+                self.task = None;
+                self.stop_effect();
+                ctx.run_later(JOURNAL_PAUSE, Self::recover);
+            }
+        }
+    }
+
+    /// Ends the effect under way, which belongs to the phase before, and begins what is due now.
+    fn carry_on(&mut self, due: Option<Effect>, ctx: &mut Context<Self>) {
+        self.stop_effect();
+        let Some(task) = &self.task else { return };
+        if !task.phase.takes_a_place() {
+            self.give_place_back();
+        }
+        if let Some(effect) = due {
+            self.stalls.begin();
+            return self.begin(effect, Duration::ZERO, ctx);
+        }
+        if task.phase.is_resting() {
+            let over = self.deps.supervisor.send(TaskOver { task: self.deps.task.clone() });
+            ctx.spawn(over.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
+        let Some(task) = self.task.clone() else { return };
+        debug!(task = %task.id, ?effect, "begins");
+        let tools = Tools { deps: self.deps.clone(), task };
+        let carried_out = {
+            let effect = effect.clone();
+            async move {
+                tokio::time::sleep(after).await;
+                tools.carry_out(effect).await
+            }
+        };
+        let (carried_out, handle) = abortable(Box::pin(carried_out));
+        self.effect = Some(handle);
+        ctx.spawn(carried_out.into_actor(self).map(|ended, runner, ctx| {
+            if let Ok(ended) = ended {
+                runner.after_effect(effect, ended, ctx);
+            }
+        }));
+    }
+
+    fn after_effect(&mut self, effect: Effect, ended: Ended, ctx: &mut Context<Self>) {
+        match ended {
+            Ended::With(event) => self.happen(*event, ctx),
+            Ended::GivenUp(reason) => self.happen(TaskEvent::GaveUp { reason }, ctx),
+            Ended::Stalled { problem, retry_after } => {
+                let what = effect.name();
+                let pause = self.stalls.pause(retry_after);
+                warn!(task = %self.deps.task, what, problem, ?pause, "stalled");
+                if self.stalls.is_news(&problem) {
+                    self.happen(TaskEvent::Stalled { what: what.to_owned(), problem }, ctx);
+                }
+                self.begin(effect, pause, ctx);
+            }
+        }
+    }
+
+    fn stop_effect(&mut self) {
+        if let Some(effect) = self.effect.take() {
+            effect.abort();
+        }
+    }
+
+    fn give_place_back(&self) {
+        drop(self.deps.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn clock_tick(&mut self, ctx: &mut Context<Self>) {
+        let passed = self.last_tick.elapsed();
+        self.last_tick = Instant::now();
+        let has_place = self.deps.place.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let Some(task) = self.task.as_ref().filter(|task| has_place && task.phase.needs_lease()) else {
+            return;
+        };
+        self.worked += passed;
+        if self.worked >= self.deps.bench.pace.wall_time {
+            let reason = format!(
+                "the time limit of {} minutes was reached while {}",
+                self.deps.bench.pace.wall_time.as_secs() / 60,
+                task.phase.name()
+            );
+            self.happen(TaskEvent::GaveUp { reason }, ctx);
+        }
+    }
+}
+
+impl Actor for TaskRunner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.recover(ctx);
+        ctx.run_interval(CLOCK_TICK, Self::clock_tick);
+    }
+}
+
+crate::supervised!(TaskRunner);
+
+impl Handler<Happened> for TaskRunner {
+    type Result = ();
+
+    fn handle(&mut self, Happened(event): Happened, ctx: &mut Context<Self>) {
+        self.happen(event, ctx);
+    }
+}

@@ -1,0 +1,214 @@
+//! `TaskSupervisor`: the parent of every task's actors.
+//!
+//! Owns: for each task that is under way a `SandboxActor`, a `ReasonerActor` and a `TaskRunner`. Told: `TaskClaimed`,
+//! `TellTask`, `TaskOver`, `UnderWay`. Tells: the runners. Holds true: one set of actors a task; one task's failure
+//! touches no other; a task whose actors fail too often is given up in the journal, then cleaned up. On a restart:
+//! all sets are ended and started anew from the journal.
+
+mod children;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix::prelude::*;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{error, warn};
+
+use crate::jitter::Jitter;
+use crate::supervisor::{ChildEvent, Report, What};
+use crate::task::{TaskEvent, TaskId};
+use crate::task_runner::{Happened, Workbench};
+
+use children::Children;
+
+pub(crate) use children::Place;
+
+/// The task's lease is this node's; or it is in review, or has only to be cleaned up.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TaskClaimed {
+    pub task: TaskId,
+    /// A place to work in. Without one the task waits for it.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+/// What a task is told from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    LeaseLost {
+        why: String,
+    },
+    /// The issue is closed, or has lost its label.
+    NotWanted {
+        why: String,
+    },
+}
+
+/// A task that is not under way is not told anything.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellTask {
+    pub task: TaskId,
+    pub told: Told,
+}
+
+/// The task rests: its actors can go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TaskOver {
+    pub task: TaskId,
+}
+
+/// The tasks that have actors.
+#[derive(Message)]
+#[rtype(result = "Vec<TaskId>")]
+pub struct UnderWay;
+
+#[derive(Clone)]
+pub struct TaskSupervisorDeps {
+    pub bench: Workbench,
+    pub jitter: Jitter,
+    /// Set once the first life has begun: a later life takes up again what the last one had.
+    pub has_lived: Arc<AtomicBool>,
+}
+
+pub struct TaskSupervisor {
+    deps: TaskSupervisorDeps,
+    tasks: HashMap<TaskId, Children>,
+}
+
+impl TaskSupervisor {
+    pub fn new(deps: TaskSupervisorDeps) -> Self {
+        Self { deps, tasks: HashMap::new() }
+    }
+
+    fn begin(&mut self, task: TaskId, place: Option<OwnedSemaphorePermit>, ctx: &mut Context<Self>) {
+        let report = self.report(&task, ctx.address());
+        let children = Children::start(&self.deps, &task, place, report, ctx.address());
+        self.tasks.insert(task, children);
+    }
+
+    fn report(&self, task: &TaskId, supervisor: Addr<Self>) -> Report {
+        let task = task.clone();
+        Arc::new(move |ChildEvent { child, what }| match what {
+            What::Failed { exit, restart_in } => {
+                warn!(%task, child, ?exit, ?restart_in, "actor failed and is started again");
+            }
+            What::GaveUp { last } => {
+                let failed =
+                    ActorsFailed { task: task.clone(), why: format!("{child} failed too often: {last:?}") };
+                let told = supervisor.send(failed);
+                actix::spawn(async move {
+                    let _ = told.await;
+                });
+            }
+            What::Restarted { .. } | What::Ended(_) => {}
+        })
+    }
+
+    fn take_up_again(&self, ctx: &mut Context<Self>) {
+        let bench = self.deps.bench.clone();
+        let unfinished = async move {
+            let mut found = Vec::new();
+            for id in bench.log.journal().unfinished().await.unwrap_or_default() {
+                if bench.read(&id).await.is_ok_and(|(task, _)| task.phase.has_runner()) {
+                    found.push(id);
+                }
+            }
+            found
+        };
+        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| {
+            for task in found {
+                supervisor.begin(task, None, ctx);
+            }
+        }));
+    }
+}
+
+impl Actor for TaskSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.deps.has_lived.swap(true, Ordering::Relaxed) {
+            self.take_up_again(ctx);
+        }
+    }
+}
+
+crate::supervised!(TaskSupervisor);
+
+impl Handler<TaskClaimed> for TaskSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, TaskClaimed { task, place }: TaskClaimed, ctx: &mut Context<Self>) {
+        if !self.tasks.contains_key(&task) {
+            self.begin(task, place, ctx);
+        }
+    }
+}
+
+impl Handler<TellTask> for TaskSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, TellTask { task, told }: TellTask, ctx: &mut Context<Self>) {
+        let Some(children) = self.tasks.get(&task) else { return };
+        let event = match told {
+            Told::LeaseLost { why } => TaskEvent::LeaseLost { why },
+            Told::NotWanted { why } => TaskEvent::Cancelled { why },
+        };
+        ctx.spawn(children.runner().send(Happened(event)).into_actor(self).map(|_, _, _| ()));
+    }
+}
+
+impl Handler<TaskOver> for TaskSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, TaskOver { task }: TaskOver, _: &mut Context<Self>) {
+        self.tasks.remove(&task);
+    }
+}
+
+impl Handler<UnderWay> for TaskSupervisor {
+    type Result = Vec<TaskId>;
+
+    fn handle(&mut self, _: UnderWay, _: &mut Context<Self>) -> Vec<TaskId> {
+        self.tasks.keys().cloned().collect()
+    }
+}
+
+/// One of a task's actors was given up.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ActorsFailed {
+    task: TaskId,
+    why: String,
+}
+
+impl Handler<ActorsFailed> for TaskSupervisor {
+    type Result = ();
+
+    /// The first time the task is given up in the journal, and a fresh set of actors cleans up. If that fails too,
+    /// nothing here can help: what is left is collected when the node starts again.
+    fn handle(&mut self, ActorsFailed { task, why }: ActorsFailed, ctx: &mut Context<Self>) {
+        let Some(children) = self.tasks.remove(&task) else { return };
+        if children.was_given_up {
+            error!(%task, why, "task could not be cleaned up and is left for the next start of the node");
+            return;
+        }
+        error!(%task, why, "task is given up");
+        let (bench, place) = (self.deps.bench.clone(), children.take_place());
+        let given_up = async move {
+            if let Err(error) = bench.record_for(&task, TaskEvent::GaveUp { reason: why }).await {
+                error!(%task, %error, "end of the task not recorded");
+            }
+            task
+        };
+        ctx.spawn(given_up.into_actor(self).map(move |task, supervisor, ctx| {
+            supervisor.begin(task.clone(), place, ctx);
+            if let Some(children) = supervisor.tasks.get_mut(&task) {
+                children.was_given_up = true;
+            }
+        }));
+    }
+}
