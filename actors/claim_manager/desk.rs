@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::audit_logger::{AuditLog, RecordError};
 use crate::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, LeaseState, SeenLease, Swap};
 use crate::ports::journal::Entry;
+use crate::task::life::{Limits, Task};
 use crate::task::{Epoch, NodeId, Sha, TaskEvent, TaskId};
 
 use super::Timing;
@@ -43,6 +44,7 @@ pub(super) struct Desk {
     pub(super) log: AuditLog,
     pub(super) nonce: Arc<dyn Fn() -> String + Send + Sync>,
     pub(super) timing: Timing,
+    pub(super) limits: Limits,
 }
 
 impl Desk {
@@ -65,7 +67,15 @@ impl Desk {
         self.claims.draft(previous, &record).await
     }
 
-    pub(super) async fn record(
+    /// Records an event that moves the task, and returns the task after it.
+    pub(super) async fn advance(&self, task: &Task, event: TaskEvent) -> Result<Task, RecordError> {
+        let (entry, after) = task.entry(event, &self.limits, &self.node);
+        self.log.record(entry).await?;
+        Ok(after)
+    }
+
+    /// Records an event that only the lease is concerned with.
+    pub(super) async fn note(
         &self,
         task: &TaskId,
         epoch: Epoch,

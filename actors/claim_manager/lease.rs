@@ -68,7 +68,7 @@ impl Lease {
         let act = self.write(desk, &mut now, LeaseState::Held, None).await?;
         if act == Act::Done {
             let event = TaskEvent::LeaseRenewed { lease: now.sha.clone() };
-            desk.record(&self.task, self.epoch, event).await?;
+            desk.note(&self.task, self.epoch, event).await?;
         }
         Ok(act)
     }
@@ -111,7 +111,7 @@ impl Lease {
             };
             let to = desk.draft(&self.task, self.epoch, Some(&now.sha), state).await?;
             let intent = TaskEvent::LeaseIntended { lease: to.clone(), commit: commit.cloned() };
-            desk.record(&self.task, self.epoch, intent).await?;
+            desk.note(&self.task, self.epoch, intent).await?;
             match desk.swap(&self.task, Some(&now.sha), &to, branch.as_ref(), self.deadline()).await? {
                 Settled::Ours => {
                     now.sha = to;

@@ -23,13 +23,13 @@ use tracing::{info, warn};
 
 use crate::audit_logger::AuditLog;
 use crate::jitter::Jitter;
-use crate::ports::claims::Claims;
+use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
-use crate::task::life::Limits;
+use crate::task::life::{Limits, Task};
 use crate::task::{Issue, NodeId, Sha, TaskId};
 use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
-use acquire::{Before, acquire, is_in_review};
+use acquire::{acquire, is_in_review, read};
 use desk::{Desk, DeskError};
 use lease::{Act, Lease};
 use rules::{Decision, Watch};
@@ -115,7 +115,12 @@ impl ClaimManager {
             log: self.deps.log.clone(),
             nonce: self.deps.nonce.clone(),
             timing: self.deps.timing,
+            limits: self.deps.limits.clone(),
         }
+    }
+
+    fn decide(&mut self, before: &Task, seen: Option<&SeenLease>) -> Decision {
+        self.watch.decide(&before.id, seen, before.epoch, Instant::now(), &self.deps.timing)
     }
 
     fn hold(&mut self, lease: Arc<Lease>) {
@@ -186,13 +191,10 @@ impl ClaimManager {
     }
 
     fn recover(&self, ctx: &mut Context<Self>) {
-        let (desk, limits) = (self.desk(), self.deps.limits.clone());
+        let desk = self.desk();
         let looked = async move {
             let tasks = desk.log.journal().unfinished().await.unwrap_or_default();
-            futures_util::future::join_all(
-                tasks.into_iter().map(|task| look_until_clear(&desk, task, &limits)),
-            )
-            .await
+            futures_util::future::join_all(tasks.into_iter().map(|task| look_until_clear(&desk, task))).await
         };
         ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| {
             for (task, found) in found {
@@ -225,9 +227,9 @@ impl ClaimManager {
     }
 }
 
-async fn look_until_clear(desk: &Desk, task: TaskId, limits: &Limits) -> (TaskId, recovery::Found) {
+async fn look_until_clear(desk: &Desk, task: TaskId) -> (TaskId, recovery::Found) {
     loop {
-        match recovery::look(desk, &task, limits).await {
+        match recovery::look(desk, &task).await {
             Ok(found) => return (task, found),
             Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
         }
@@ -262,24 +264,19 @@ impl Handler<TaskFound> for ClaimManager {
         // Taken before the try and given back after a lost one: more is never claimed than can be worked on.
         let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
         self.trying.insert(task.clone());
-        let (desk, limits, forge) = (self.desk(), self.deps.limits.clone(), self.deps.forge.clone());
-        let (id, timing) = (task.clone(), self.deps.timing);
+        let (desk, id) = (self.desk(), task.clone());
         let seen = async move {
-            let before = Before::read(&desk, &id, &limits).await?;
-            if before.is_under_way {
+            let before = read(&desk, &id).await?;
+            if !before.phase.is_resting() {
                 return Ok(None);
             }
             let seen = desk.claims.read(&id).await.map_err(DeskError::from)?;
-            Ok::<_, DeskError>(Some((before, seen, id, desk)))
+            Ok::<_, DeskError>(Some((before, seen, desk)))
         };
         let tried = seen.into_actor(self).then(move |seen, manager, _| {
+            let forge = manager.deps.forge.clone();
             let decided = seen.map(|seen| {
-                seen.map(|(before, seen, id, desk)| {
-                    let last_epoch = before.last_epoch;
-                    let decision =
-                        manager.watch.decide(&id, seen.as_ref(), last_epoch, Instant::now(), &timing);
-                    (decision, id, desk)
-                })
+                seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
             });
             async move { try_for(decided, forge, issue, place).await }.into_actor(manager)
         });
@@ -288,19 +285,20 @@ impl Handler<TaskFound> for ClaimManager {
 }
 
 async fn try_for(
-    decided: Result<Option<(Decision, TaskId, Desk)>, DeskError>,
+    decided: Result<Option<(Decision, Task, Desk)>, DeskError>,
     forge: Arc<dyn Forge>,
     issue: Issue,
     place: OwnedSemaphorePermit,
 ) -> Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String> {
-    let Some((Decision::Take { previous, epoch }, id, desk)) = decided.map_err(|error| error.to_string())?
+    let Some((Decision::Take { previous, epoch }, before, desk)) =
+        decided.map_err(|error| error.to_string())?
     else {
         return Ok(None);
     };
-    if is_in_review(&*forge, &id).await.map_err(|error| error.to_string())? {
+    if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
         return Ok(None);
     }
-    let acquired = acquire(&desk, &id, issue, previous.as_ref(), epoch).await;
+    let acquired = acquire(&desk, &before, issue, previous.as_ref(), epoch).await;
     let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
     Ok(Some((lease, place)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::ports::claims::LeaseState;
-use crate::task::life::{Limits, Phase, Task};
+use crate::task::life::{Phase, Task};
 use crate::task::{Sha, TaskEvent, TaskId};
 
 use super::desk::{Desk, DeskError};
@@ -37,11 +37,11 @@ fn written(events: &[TaskEvent]) -> Vec<(Sha, Option<Sha>)> {
     written
 }
 
-pub(super) async fn look(desk: &Desk, id: &TaskId, limits: &Limits) -> Result<Found, DeskError> {
+pub(super) async fn look(desk: &Desk, id: &TaskId) -> Result<Found, DeskError> {
     let recorded = desk.log.events_of(id, crate::ports::journal::Seq::default()).await;
     let recorded = recorded.map_err(crate::audit_logger::RecordError::Refused)?;
     let events: Vec<TaskEvent> = recorded.into_iter().map(|it| it.event).collect();
-    let task = Task::fold(id.clone(), limits, &events);
+    let task = Task::fold(id.clone(), &desk.limits, &events);
     match &task.phase {
         phase if phase.is_resting() => Ok(Found::Nothing),
         Phase::Claiming { .. } => settle_claim(desk, &task, &events).await,
@@ -54,12 +54,12 @@ pub(super) async fn look(desk: &Desk, id: &TaskId, limits: &Limits) -> Result<Fo
 async fn settle_claim(desk: &Desk, task: &Task, events: &[TaskEvent]) -> Result<Found, DeskError> {
     let Some(ours) = ours_on_the_server(desk, task, events).await? else {
         let event = TaskEvent::ClaimLost { holder: "another node, while this one was away".to_owned() };
-        desk.record(&task.id, task.epoch, event).await?;
+        desk.advance(task, event).await?;
         return Ok(Found::Nothing);
     };
-    desk.record(&task.id, task.epoch, TaskEvent::Claimed { epoch: task.epoch, lease: ours.0.clone() })
-        .await?;
-    renewed(desk, task, ours.0).await
+    let claimed = TaskEvent::Claimed { epoch: task.epoch, lease: ours.0.clone() };
+    let task = desk.advance(task, claimed).await?;
+    renewed(desk, &task, ours.0).await
 }
 
 async fn regain(desk: &Desk, task: &Task, events: &[TaskEvent]) -> Result<Found, DeskError> {
@@ -93,7 +93,7 @@ async fn renewed(desk: &Desk, task: &Task, sha: Sha) -> Result<Found, DeskError>
 }
 
 async fn lost(desk: &Desk, task: &Task, why: &str) -> Result<Found, DeskError> {
-    desk.record(&task.id, task.epoch, TaskEvent::LeaseLost { why: why.to_owned() }).await?;
+    desk.advance(task, TaskEvent::LeaseLost { why: why.to_owned() }).await?;
     Ok(Found::NotNeeded)
 }
 

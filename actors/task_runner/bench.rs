@@ -68,9 +68,7 @@ impl Workbench {
 
     /// The entry that `event` makes, with whom it is told to; and the task after it.
     pub fn entry(&self, task: &Task, event: TaskEvent) -> (Entry, Task) {
-        let (after, _) = task.clone().step(&event, &self.limits);
-        let notices = after.notices_since(task, &self.node);
-        (Entry { task: task.id.clone(), epoch: task.epoch, event, notices }, after)
+        task.entry(event, &self.limits, &self.node)
     }
 
     /// Records an event of a task that has no runner.

@@ -5,13 +5,21 @@ use serde_json::json;
 
 use crate::ports::escalations::Escalation;
 use crate::ports::hive::HiveStatus;
+use crate::ports::journal::Entry;
 use crate::ports::swarm::Announcement;
 use crate::task::text::quoted;
-use crate::task::{NodeId, Notice, label};
+use crate::task::{NodeId, Notice, TaskEvent, label};
 
-use super::{End, Phase, Task};
+use super::{End, Limits, Phase, Task};
 
 impl Task {
+    /// The journal's entry of `event`, with whom it is told to; and the task after it.
+    pub fn entry(&self, event: TaskEvent, limits: &Limits, node: &NodeId) -> (Entry, Task) {
+        let (after, _) = self.clone().step(&event, limits);
+        let notices = after.notices_since(self, node);
+        (Entry { task: self.id.clone(), epoch: after.epoch, event, notices }, after)
+    }
+
     /// What others are told of the way from `before` to this state. Empty when the phase did not change.
     pub fn notices_since(&self, before: &Task, node: &NodeId) -> Vec<Notice> {
         if self.phase == before.phase {

@@ -1,0 +1,186 @@
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bzzz_actors::ports::forge::{
+    Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, PullRequestState, Repository,
+    comment_marker,
+};
+use bzzz_actors::task::{Issue, IssueState, RepoId, TaskId};
+
+pub struct MemoryForge {
+    state: Mutex<State>,
+}
+
+struct State {
+    issue: Issue,
+    comments: Vec<Comment>,
+    pull_requests: Vec<PullRequest>,
+    failures: VecDeque<ForgeError>,
+    can_push: bool,
+}
+
+impl MemoryForge {
+    pub fn with_issue(id: &str) -> Self {
+        let task: TaskId = id.parse().unwrap();
+        let issue = Issue {
+            number: task.number,
+            title: "The rocket does not start".into(),
+            body: "It says `no fuel`.".into(),
+            state: IssueState::Open,
+            labels: vec!["bzzz-task".into()],
+            author: "ann".into(),
+            url: format!("https://forge.example/{}/issues/{}", task.repo, task.number),
+            updated_at: String::new(),
+        };
+        let state = State {
+            issue,
+            comments: Vec::new(),
+            pull_requests: Vec::new(),
+            failures: VecDeque::new(),
+            can_push: true,
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    pub fn close_issue(&self) {
+        self.state.lock().unwrap().issue.state = IssueState::Closed;
+    }
+
+    pub fn remove_label(&self, label: &str) {
+        self.state.lock().unwrap().issue.labels.retain(|it| it != label);
+    }
+
+    pub fn labels(&self) -> BTreeSet<String> {
+        self.state.lock().unwrap().issue.labels.iter().cloned().collect()
+    }
+
+    pub fn say(&self, author: &str, body: &str) {
+        let mut state = self.state.lock().unwrap();
+        let id = state.comments.len() as u64 + 1;
+        state.comments.push(Comment {
+            id,
+            author: author.into(),
+            from_maintainer: true,
+            body: body.into(),
+            created_at: String::new(),
+        });
+    }
+
+    pub fn bodies(&self) -> Vec<String> {
+        self.state.lock().unwrap().comments.iter().map(|it| it.body.clone()).collect()
+    }
+
+    pub fn pull_requests(&self) -> Vec<PullRequest> {
+        self.state.lock().unwrap().pull_requests.clone()
+    }
+
+    pub fn end_pull_request(&self, end: PullRequestState) {
+        self.state.lock().unwrap().pull_requests[0].state = end;
+    }
+
+    /// The next calls fail, whichever they are.
+    pub fn fail(&self, failures: impl IntoIterator<Item = ForgeError>) {
+        self.state.lock().unwrap().failures.extend(failures);
+    }
+
+    pub fn forbid_push(&self) {
+        self.state.lock().unwrap().can_push = false;
+    }
+
+    fn call<T>(&self, act: impl FnOnce(&mut State) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
+        let mut state = self.state.lock().unwrap();
+        match state.failures.pop_front() {
+            Some(error) => Err(error),
+            None => act(&mut state),
+        }
+    }
+}
+
+#[async_trait]
+impl Forge for MemoryForge {
+    async fn login(&self) -> Result<String, ForgeError> {
+        self.call(|_| Ok("bot".into()))
+    }
+
+    async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError> {
+        self.call(|state| {
+            let can_push = state.can_push;
+            Ok(Repository { id: repo.clone(), default_branch: "main".into(), can_push, archived: false })
+        })
+    }
+
+    async fn open_issues(&self, _: &RepoId, label: &str) -> Result<IssueList, ForgeError> {
+        self.call(|state| {
+            let issues =
+                Some(state.issue.clone()).into_iter().filter(|issue| issue.is_wanted(label)).collect();
+            Ok(IssueList { issues, changed: true, not_before: None })
+        })
+    }
+
+    async fn issue(&self, _: &TaskId) -> Result<Issue, ForgeError> {
+        self.call(|state| Ok(state.issue.clone()))
+    }
+
+    async fn comments(&self, _: &TaskId) -> Result<Vec<Comment>, ForgeError> {
+        self.call(|state| Ok(state.comments.clone()))
+    }
+
+    async fn put_comment(&self, _: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError> {
+        self.call(|_| Ok(()))?;
+        let mark = comment_marker(marker);
+        let body = format!("{body}\n{mark}");
+        let mut state = self.state.lock().unwrap();
+        if let Some(comment) = state.comments.iter_mut().find(|it| it.body.contains(&mark)) {
+            comment.body = body;
+            return Ok(());
+        }
+        drop(state);
+        self.say("bot", &body);
+        Ok(())
+    }
+
+    async fn change_labels(&self, _: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
+        self.call(|state| {
+            state.issue.labels.retain(|it| !remove.contains(&it.as_str()));
+            state.issue.labels.extend(add.iter().map(|it| (*it).to_owned()));
+            Ok(())
+        })
+    }
+
+    async fn assign(&self, _: &TaskId) -> Result<(), ForgeError> {
+        self.call(|_| Ok(()))
+    }
+
+    async fn find_pull_request(&self, _: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError> {
+        self.call(|state| Ok(state.pull_requests.iter().rev().find(|it| it.head == head).cloned()))
+    }
+
+    async fn open_pull_request(
+        &self,
+        repo: &RepoId,
+        new: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
+        self.call(|state| {
+            let is_open = |it: &&PullRequest| it.head == new.head && it.state == PullRequestState::Open;
+            if let Some(open) = state.pull_requests.iter().find(is_open) {
+                return Ok(open.clone());
+            }
+            let number = 100 + state.pull_requests.len() as u64;
+            let opened = PullRequest {
+                number,
+                url: format!("https://forge.example/{repo}/pull/{number}"),
+                head: new.head.clone(),
+                head_sha: String::new(),
+                state: PullRequestState::Open,
+            };
+            state.pull_requests.push(opened.clone());
+            Ok(opened)
+        })
+    }
+
+    async fn pull_request(&self, _: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {
+        self.call(|state| Ok(state.pull_requests.iter().find(|it| it.number == number).unwrap().clone()))
+    }
+}

@@ -1,0 +1,171 @@
+//! The git side: claim references and branches that are compare-and-swap, and trees named after their content.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, SeenLease, Swap};
+use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
+use bzzz_actors::ports::sandbox::WorkBundle;
+use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
+
+#[derive(Default)]
+pub struct MemoryGit {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    drafted: HashMap<Sha, LeaseRecord>,
+    claims: HashMap<TaskId, Sha>,
+    branches: HashMap<TaskId, Sha>,
+    policy: Option<String>,
+    faults: VecDeque<Fault>,
+    swaps: usize,
+    next_sha: u64,
+}
+
+/// What goes wrong with the next swap.
+#[derive(Clone, Copy)]
+pub enum Fault {
+    /// Nothing is written, and the answer is lost.
+    LostBefore,
+    /// It is written, and the answer is lost.
+    LostAfter,
+}
+
+impl MemoryGit {
+    pub fn set_policy(&self, text: &str) {
+        self.state.lock().unwrap().policy = Some(text.to_owned());
+    }
+
+    pub fn fail_swaps(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// Another node writes its own lease, whatever stood there.
+    pub fn steal(&self, task: &TaskId) {
+        let mut state = self.state.lock().unwrap();
+        let sha = state.fresh_sha();
+        let held = state.claims[task].clone();
+        let record = LeaseRecord { node: "thief".parse().unwrap(), ..state.drafted[&held].clone() };
+        state.drafted.insert(sha.clone(), record);
+        state.claims.insert(task.clone(), sha);
+    }
+
+    pub fn record(&self, task: &TaskId) -> Option<LeaseRecord> {
+        let state = self.state.lock().unwrap();
+        state.claims.get(task).map(|sha| state.drafted[sha].clone())
+    }
+
+    pub fn branch(&self, task: &TaskId) -> Option<Sha> {
+        self.state.lock().unwrap().branches.get(task).cloned()
+    }
+
+    pub fn swaps(&self) -> usize {
+        self.state.lock().unwrap().swaps
+    }
+}
+
+impl State {
+    fn fresh_sha(&mut self) -> Sha {
+        self.next_sha += 1;
+        format!("{:040x}", self.next_sha).parse().unwrap()
+    }
+}
+
+#[async_trait]
+impl Claims for MemoryGit {
+    async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
+        let state = self.state.lock().unwrap();
+        Ok(state
+            .claims
+            .get(task)
+            .map(|sha| SeenLease { sha: sha.clone(), record: state.drafted.get(sha).cloned() }))
+    }
+
+    async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
+        Ok(self.branch(task))
+    }
+
+    async fn draft(&self, _: Option<&Sha>, record: &LeaseRecord) -> Result<Sha, ClaimsError> {
+        let mut state = self.state.lock().unwrap();
+        let sha = state.fresh_sha();
+        state.drafted.insert(sha.clone(), record.clone());
+        Ok(sha)
+    }
+
+    async fn swap(
+        &self,
+        task: &TaskId,
+        from: Option<&Sha>,
+        to: &Sha,
+        branch: Option<&BranchUpdate>,
+    ) -> Result<Swap, ClaimsError> {
+        let mut state = self.state.lock().unwrap();
+        state.swaps += 1;
+        let fault = state.faults.pop_front();
+        let unclear = || Err(ClaimsError::Unclear("connection reset".into()));
+        if let Some(Fault::LostBefore) = fault {
+            return unclear();
+        }
+        let branch_fits = branch.is_none_or(|it| state.branches.get(task) == it.from.as_ref());
+        if state.claims.get(task) != from || !branch_fits {
+            return Ok(Swap::Refused);
+        }
+        state.claims.insert(task.clone(), to.clone());
+        if let Some(branch) = branch {
+            state.branches.insert(task.clone(), branch.to.clone());
+        }
+        if fault.is_some() { unclear() } else { Ok(Swap::Done) }
+    }
+
+    async fn delete(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
+        let mut state = self.state.lock().unwrap();
+        if state.claims.get(task) != Some(from) {
+            return Ok(Swap::Refused);
+        }
+        state.claims.remove(task);
+        Ok(Swap::Done)
+    }
+
+    async fn probe(&self, _: &RepoId, _: &NodeId) -> Result<(), ClaimsError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Code for MemoryGit {
+    async fn refresh(&self, _: &RepoId, branch: &str) -> Result<Base, CodeError> {
+        Ok(Base { branch: branch.into(), commit: "b".repeat(40).parse().unwrap() })
+    }
+
+    async fn read_file(&self, _: &RepoId, _: &Sha, _: &str) -> Result<Option<String>, CodeError> {
+        Ok(self.state.lock().unwrap().policy.clone())
+    }
+
+    async fn code_in(&self, _: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError> {
+        let changes = tree.map(|tree| (PathBuf::from(tree.as_str()), tree.clone()));
+        Ok(CodeIn { archive: PathBuf::new(), base: base.clone(), changes })
+    }
+
+    async fn import(&self, _: &TaskId, _: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
+        let content = bundle.file.to_string_lossy().into_owned();
+        let written = content.matches("write").count();
+        if written == 0 {
+            return Err(CodeError::Refused("nothing was changed".into()));
+        }
+        let tree = format!("{written:040x}").parse().unwrap();
+        let diff = format!("+{written} writes\n");
+        Ok(ImportedTree { tree, files: 1, insertions: written as u32, deletions: 0, diff })
+    }
+
+    async fn commit(&self, _: &TaskId, _: &Sha, tree: &Sha, _: &str) -> Result<Sha, CodeError> {
+        Ok(tree.as_str().replacen("000", "c0c", 1).parse().unwrap())
+    }
+
+    async fn forget(&self, _: &TaskId) -> Result<(), CodeError> {
+        Ok(())
+    }
+}

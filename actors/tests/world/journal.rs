@@ -1,0 +1,120 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
+use bzzz_actors::task::{BlobRef, Epoch, Lane, TaskEvent, TaskId};
+
+#[derive(Default)]
+pub struct MemoryJournal {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Recorded>,
+    outbox: Vec<(Pending, Option<Delivery>)>,
+    blobs: HashMap<String, Vec<u8>>,
+    /// The next appends fail, that many times.
+    failing_appends: u32,
+}
+
+impl MemoryJournal {
+    pub fn events(&self) -> Vec<TaskEvent> {
+        self.state.lock().unwrap().events.iter().map(|it| it.event.clone()).collect()
+    }
+
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.state.lock().unwrap().events.iter().map(|it| it.event.kind()).collect()
+    }
+
+    pub fn fail_appends(&self, count: u32) {
+        self.state.lock().unwrap().failing_appends = count;
+    }
+
+    /// A journal as it would be had the node died after its first `count` events.
+    pub fn prefix(&self, count: usize) -> Self {
+        let state = self.state.lock().unwrap();
+        let events: Vec<Recorded> = state.events[..count].to_vec();
+        let last = events.last().map(|it| it.seq.0).unwrap_or_default();
+        let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
+        let state = State { events, outbox, blobs: state.blobs.clone(), failing_appends: 0 };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError> {
+        let mut state = self.state.lock().unwrap();
+        if state.failing_appends > 0 {
+            state.failing_appends -= 1;
+            return Err(JournalError::Unavailable("no space left on device".into()));
+        }
+        let mut recorded = Vec::new();
+        for Entry { task, epoch, event, notices } in entries {
+            let seq = Seq(state.events.len() as u64 + 1);
+            for (index, notice) in (0..).zip(notices) {
+                let id = seq.0 * 100 + index;
+                let pending =
+                    Pending { id, task: task.clone(), epoch: Epoch(epoch.0), notice, recorded_at_ms: 0 };
+                state.outbox.push((pending, None));
+            }
+            let entry = Recorded { seq, at_ms: 0, task, epoch, event };
+            state.events.push(entry.clone());
+            recorded.push(entry);
+        }
+        Ok(recorded)
+    }
+
+    async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.events.iter().filter(|it| it.task == *task && it.seq > after).cloned().collect())
+    }
+
+    async fn tasks(&self) -> Result<Vec<TaskId>, JournalError> {
+        let mut tasks: Vec<TaskId> = Vec::new();
+        for recorded in &self.state.lock().unwrap().events {
+            tasks.retain(|task| *task != recorded.task);
+            tasks.push(recorded.task.clone());
+        }
+        Ok(tasks)
+    }
+
+    async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        let mut unfinished = Vec::new();
+        for task in self.tasks().await? {
+            let events = self.events_of(&task, Seq::default()).await?;
+            if !events.last().is_some_and(|it| matches!(it.event.kind(), "cleaned_up" | "claim_lost")) {
+                unfinished.push(task);
+            }
+        }
+        Ok(unfinished)
+    }
+
+    async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
+        let mut state = self.state.lock().unwrap();
+        let name = format!("blob-{}", state.blobs.len());
+        state.blobs.insert(name.clone(), bytes.to_vec());
+        Ok(BlobRef(name))
+    }
+
+    async fn blob(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.state.lock().unwrap().blobs.get(&blob.0).cloned())
+    }
+
+    async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
+        let state = self.state.lock().unwrap();
+        let waiting = state.outbox.iter().filter(|(it, done)| done.is_none() && it.notice.lane() == lane);
+        Ok(waiting.take(limit).map(|(it, _)| it.clone()).collect())
+    }
+
+    async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {
+        for (pending, done) in &mut self.state.lock().unwrap().outbox {
+            if pending.id == id {
+                *done = Some(delivery.clone());
+            }
+        }
+        Ok(())
+    }
+}
