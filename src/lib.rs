@@ -1,1 +1,5 @@
 //! The Bzzz node.
+
+pub mod cli;
+pub mod settings;
+pub mod telemetry;
