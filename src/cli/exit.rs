@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::journal::JournalOpenError;
 use crate::settings::SettingsErrors;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,10 @@ impl Exit {
         if error.downcast_ref::<SettingsErrors>().is_some() {
             return Self::Config;
         }
-        Self::Failed
+        match error.downcast_ref::<JournalOpenError>() {
+            Some(JournalOpenError::Locked { .. }) => Self::TryLater,
+            _ => Self::Failed,
+        }
     }
 }
 

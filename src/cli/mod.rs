@@ -1,6 +1,7 @@
 //! The commands of `bzzz`. Results go to standard output, messages to standard error; [`exit::Exit`] lists the exit
 //! statuses.
 
+mod audit;
 mod config;
 pub mod exit;
 
@@ -56,12 +57,16 @@ enum Command {
     /// Check, show or begin the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into the record of what a node did
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
 }
 
 impl Command {
     fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Config(command) => command.run(global),
+            Self::Audit(command) => command.run(global),
         }
     }
 }
