@@ -42,7 +42,7 @@ deny:
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version $(CARGO_DENY_VERSION)
 	cargo deny check licenses bans sources
 	if cargo deny fetch db; then \
-		cargo deny check --disable-fetch advisories; \
+		cargo deny --offline check advisories; \
 	else \
 		echo "advisories were not checked: their list can't be fetched"; \
 	fi
