@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `bzzz`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bzzz::cli::main()
+}

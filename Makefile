@@ -1,0 +1,51 @@
+# `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo prerequisites sandbox-image test check format lint doc deny bench
+
+# Where the prerequisites script and `cargo install` put what they install.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+CARGO_DENY_VERSION := 0.20.2
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: prerequisites sandbox-image ## a task from issue to pull request on this machine; ARGS="…" for options of `bzzz demo`
+	cargo run --release -- demo $(ARGS)
+
+prerequisites:
+	deploy/prerequisites.sh
+
+sandbox-image: ## the image that sandboxes are made from
+	deploy/sandbox/build.sh
+
+test: prerequisites sandbox-image ## all tests; some need Docker
+	cargo test --workspace --all-features
+
+check: format lint doc deny ## everything that is checked without running it
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+# Licences, banned crates and sources. Known vulnerabilities too, where their list can be fetched: a machine without a
+# way to it can still check the rest.
+deny:
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version $(CARGO_DENY_VERSION)
+	cargo deny check licenses bans sources
+	if cargo deny fetch db; then \
+		cargo deny --offline check advisories; \
+	else \
+		echo "advisories were not checked: their list can't be fetched"; \
+	fi
+
+bench: ## measurements
+	cargo bench --workspace --all-features

@@ -1,0 +1,43 @@
+//! The exit statuses of `bzzz`; those above 63 are of `sysexits.h`, which service managers know.
+
+use std::process::ExitCode;
+
+use crate::journal::JournalOpenError;
+use crate::settings::SettingsErrors;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All done; for `run`: stopped in order.
+    Ok = 0,
+    /// What was asked for failed; the message says how.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Something outside that the command can't do without does not answer: Docker, the forge, the model server.
+    Unavailable = 69,
+    /// A part of the node that it can't live without kept failing. A service manager should start the node again.
+    CoreGaveUp = 70,
+    /// In the way is something that passes: another node holds the data folder.
+    TryLater = 75,
+    /// The configuration is wrong; starting again without changing it is useless.
+    Config = 78,
+}
+
+impl Exit {
+    /// The status for an error that ends the program.
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.downcast_ref::<SettingsErrors>().is_some() {
+            return Self::Config;
+        }
+        match error.downcast_ref::<JournalOpenError>() {
+            Some(JournalOpenError::Locked { .. }) => Self::TryLater,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}

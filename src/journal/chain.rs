@@ -1,0 +1,189 @@
+//! An entry as it stands in the table, its canonical text, and the chain of hashes through all of them.
+//!
+//! `hash = BLAKE3(hash of the entry before ‖ canonical text)`, for the first entry after 32 zero bytes. The canonical
+//! text is JSON as RFC 8785 writes it: no white space, keys in order of their UTF-16 units. (Its rule for fractions is
+//! not implemented: no event holds one.) So an entry that was changed, left out, added or moved breaks the chain at its
+//! place. Whoever removes the last entries, or writes all hashes anew from some place on, is found only by comparing
+//! the head with one that was kept elsewhere.
+
+use bzzz_actors::ports::journal::{Entry, Recorded, Seq};
+use bzzz_actors::task::{Epoch, InvalidName, NodeId, TaskEvent, TaskId};
+use rusqlite::Row;
+use serde_json::{Value, json};
+
+/// The version of the canonical text.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hash(pub(super) [u8; 32]);
+
+impl Hash {
+    /// What stands before the first entry.
+    const NONE: Self = Self([0; 32]);
+
+    pub(super) fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+/// The last entry so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+}
+
+impl Head {
+    /// Of a journal without entries.
+    pub(super) const EMPTY: Self = Self { seq: 0, hash: Hash::NONE };
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("its task has no valid name: {0}")]
+    Task(#[from] InvalidName),
+    #[error("its body is not one of this version's events: {0}")]
+    Event(#[from] serde_json::Error),
+}
+
+/// A row of the table `events`.
+#[derive(Debug)]
+pub(super) struct RawEntry {
+    pub(super) seq: u64,
+    pub(super) at_ms: u64,
+    pub(super) node: String,
+    pub(super) task: String,
+    pub(super) epoch: u64,
+    pub(super) kind: String,
+    /// Canonical JSON; `null` for an event without fields.
+    pub(super) body: String,
+    pub(super) hash: Hash,
+}
+
+impl RawEntry {
+    pub(super) const COLUMNS: &str = "seq, at_ms, node, task, epoch, kind, body, hash";
+
+    /// The entry that follows `head`.
+    pub(super) fn next(
+        head: Head,
+        at_ms: u64,
+        node: &NodeId,
+        entry: &Entry,
+    ) -> Result<Self, serde_json::Error> {
+        let event = serde_json::to_value(&entry.event)?;
+        let mut raw = Self {
+            seq: head.seq + 1,
+            at_ms,
+            node: node.to_string(),
+            task: entry.task.to_string(),
+            epoch: entry.epoch.0,
+            kind: entry.event.kind().to_owned(),
+            body: canonical(event.get("body").unwrap_or(&Value::Null)),
+            hash: Hash::NONE,
+        };
+        raw.hash = raw.hash_after(head.hash);
+        Ok(raw)
+    }
+
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let unsigned = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        Ok(Self {
+            seq: unsigned(0)?,
+            at_ms: unsigned(1)?,
+            node: row.get(2)?,
+            task: row.get(3)?,
+            epoch: unsigned(4)?,
+            kind: row.get(5)?,
+            body: row.get(6)?,
+            hash: Hash(row.get(7)?),
+        })
+    }
+
+    pub(super) fn hash_after(&self, previous: Hash) -> Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&previous.0).update(self.text().as_bytes());
+        Hash(hasher.finalize().into())
+    }
+
+    pub(super) fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash }
+    }
+
+    /// The canonical text. The body stands in it as it is stored, so that no change of it passes.
+    fn text(&self) -> String {
+        let Self { seq, at_ms, epoch, body, .. } = self;
+        let [kind, node, task] = [&self.kind, &self.node, &self.task].map(|text| json!(text).to_string());
+        format!(
+            r#"{{"at":{at_ms},"body":{body},"epoch":{epoch},"kind":{kind},"node":{node},"seq":{seq},"task":{task},"v":{VERSION}}}"#
+        )
+    }
+
+    pub(super) fn recorded(&self) -> Result<Recorded, Unreadable> {
+        Ok(Recorded {
+            seq: Seq(self.seq),
+            at_ms: self.at_ms,
+            task: self.task.parse::<TaskId>()?,
+            epoch: Epoch(self.epoch),
+            event: self.event()?,
+        })
+    }
+
+    fn event(&self) -> Result<TaskEvent, serde_json::Error> {
+        let mut event = json!({ "kind": self.kind });
+        if self.body != "null" {
+            event["body"] = serde_json::from_str(&self.body)?;
+        }
+        serde_json::from_value(event)
+    }
+}
+
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            let field = |(name, value): (&String, &Value)| format!("{}:{}", json!(name), canonical(value));
+            format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        leaf => leaf.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(event: TaskEvent) -> RawEntry {
+        let entry =
+            Entry { task: "acme/rocket#7".parse().unwrap(), epoch: Epoch(2), event, notices: Vec::new() };
+        RawEntry::next(Head::EMPTY, 1_700_000_000_000, &"bee-1".parse().unwrap(), &entry).unwrap()
+    }
+
+    #[test]
+    fn the_canonical_text_and_hash_never_change() {
+        let raw = entry(TaskEvent::Stalled { what: "a \"push\"".into(), problem: "ü\n".into() });
+        let text = r#"{"at":1700000000000,"body":{"problem":"ü\n","what":"a \"push\""},"epoch":2,"kind":"stalled","node":"bee-1","seq":1,"task":"acme/rocket#7","v":1}"#;
+        assert_eq!(raw.text(), text);
+        // Computed with another implementation of BLAKE3 (the Python package) over 32 zero bytes and the text above.
+        assert_eq!(raw.hash.to_hex(), "58761248cb20a4358e1db3826e63652dae1f2b796bbcbd108476ae866d88a068");
+    }
+
+    #[test]
+    fn the_text_is_json_with_its_keys_in_order() {
+        let value = json!({ "b": [1, { "z": null, "é": true, "a": "\u{1}" }], "a": {}, "\u{1f600}": 0, "\u{fb33}": 1 });
+        assert_eq!(
+            canonical(&value),
+            "{\"a\":{},\"b\":[1,{\"a\":\"\\u0001\",\"z\":null,\"é\":true}],\"\u{1f600}\":0,\"\u{fb33}\":1}"
+        );
+    }
+
+    #[test]
+    fn an_event_without_fields_reads_back() {
+        let raw = entry(TaskEvent::PullRequestMerged);
+        assert_eq!((raw.kind.as_str(), raw.body.as_str()), ("pull_request_merged", "null"));
+        assert_eq!(raw.recorded().unwrap().event, TaskEvent::PullRequestMerged);
+    }
+}

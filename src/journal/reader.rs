@@ -1,0 +1,101 @@
+//! Reading: by a node on its second connection, or by a command while a node runs.
+
+use std::path::{Path, PathBuf};
+
+use bzzz_actors::ports::journal::{JournalError, Pending, Recorded, Seq};
+use bzzz_actors::task::{Epoch, TaskId};
+use rusqlite::{Connection, params};
+
+use super::blobs::Blobs;
+use super::chain::{RawEntry, Unreadable};
+use super::error::{JournalOpenError, VerifyError, journal_error};
+use super::schema;
+use super::verify::{self, VerifyReport};
+
+/// A journal that is only read. It takes no lock: a node may work with the folder at the same time.
+pub struct JournalReader {
+    connection: Connection,
+    path: PathBuf,
+    blobs: Blobs,
+}
+
+impl JournalReader {
+    /// Fails where there is no journal; changes nothing.
+    pub fn open(data_dir: &Path) -> Result<Self, JournalOpenError> {
+        let path = schema::file_in(data_dir);
+        let connection = schema::open_to_read(&path)?;
+        Ok(Self { connection, path, blobs: Blobs::in_folder(data_dir) })
+    }
+
+    /// A task's events after `after`, in order.
+    pub fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        let query =
+            format!("SELECT {} FROM events WHERE task = ?1 AND seq > ?2 ORDER BY seq", RawEntry::COLUMNS);
+        let read = || {
+            let mut statement = self.connection.prepare(&query)?;
+            let rows =
+                statement.query_map(params![task.to_string(), after.0.cast_signed()], RawEntry::from_row)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let raw = read().map_err(|error| self.failed(&error))?;
+        raw.iter().map(|raw| raw.recorded().map_err(|why| self.unreadable(raw, &why))).collect()
+    }
+
+    /// Every task that has events, in the order of its last one.
+    pub fn tasks(&self) -> Result<Vec<TaskId>, JournalError> {
+        let query = "SELECT task, max(seq) AS last FROM events GROUP BY task ORDER BY last";
+        let names = self.texts(query, params![])?;
+        let damaged = |why| JournalError::Damaged(format!("{}: {why}", self.path.display()));
+        names.iter().map(|name| name.parse().map_err(damaged)).collect()
+    }
+
+    /// The notices that wait, oldest first, at most `limit`.
+    pub fn pending(&self, limit: usize) -> Result<Vec<Pending>, JournalError> {
+        let query = "SELECT outbox.id, outbox.notice, events.task, events.epoch, events.at_ms
+                     FROM outbox JOIN events ON events.seq = outbox.event
+                     WHERE settled_at_ms IS NULL ORDER BY outbox.id LIMIT ?1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = || {
+            let mut statement = self.connection.prepare(query)?;
+            let row = |row: &rusqlite::Row<'_>| {
+                let [id, epoch, at_ms] = [row.get(0)?, row.get(3)?, row.get(4)?].map(i64::cast_unsigned);
+                Ok((id, epoch, at_ms, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            };
+            statement.query_map([limit], row)?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let to_pending = |(id, epoch, recorded_at_ms, notice, task): (u64, u64, u64, String, String)| {
+            let damaged = |why: &dyn std::fmt::Display| {
+                JournalError::Damaged(format!("{}: notice {id}: {why}", self.path.display()))
+            };
+            Ok(Pending {
+                id,
+                task: task.parse().map_err(|why| damaged(&why))?,
+                epoch: Epoch(epoch),
+                notice: serde_json::from_str(&notice).map_err(|why| damaged(&why))?,
+                recorded_at_ms,
+            })
+        };
+        read().map_err(|error| self.failed(&error))?.into_iter().map(to_pending).collect()
+    }
+
+    /// Reads the whole journal and every blob that it names.
+    pub fn verify(&self) -> Result<VerifyReport, VerifyError> {
+        verify::verify(&self.connection, &self.blobs)
+    }
+
+    fn texts(&self, query: &str, params: impl rusqlite::Params) -> Result<Vec<String>, JournalError> {
+        let read = || {
+            let mut statement = self.connection.prepare(query)?;
+            statement.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> JournalError {
+        journal_error(&self.path, error)
+    }
+
+    fn unreadable(&self, raw: &RawEntry, why: &Unreadable) -> JournalError {
+        JournalError::Damaged(format!("{}: entry {}: {why}", self.path.display(), raw.seq))
+    }
+}

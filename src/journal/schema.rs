@@ -1,0 +1,134 @@
+//! The database file: its tables, its format version, and how connections to it are set up.
+//!
+//! `application_id` says that a file is a journal, `user_version` which format it has. Both are written in the
+//! transaction that makes the tables, so a file is a whole journal or an empty one. A journal of a newer format is
+//! refused and not touched.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::JournalOpenError;
+
+/// The format that this version writes.
+pub(super) const FORMAT: i64 = 1;
+/// "Bzzz" in ASCII.
+const APPLICATION_ID: i64 = 0x427a_7a7a;
+/// How long a connection waits for another one's lock. Only a person's own tool on the file makes it wait at all.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The triggers are against mistakes, of this program or of a person with another tool; the chain of hashes is against
+/// everybody else. The first also keeps the numbers without a gap and catches `INSERT OR REPLACE`, which deletes
+/// without the delete trigger.
+const SCHEMA: &str = "
+CREATE TABLE events (
+    seq    INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    node   TEXT    NOT NULL,
+    task   TEXT    NOT NULL,
+    epoch  INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    body   TEXT    NOT NULL,
+    hash   BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX events_of_task ON events (task, seq);
+CREATE TRIGGER events_follow_one_another BEFORE INSERT ON events
+    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only: an entry follows the last one'); END;
+CREATE TRIGGER events_are_not_changed BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only: no entry is changed'); END;
+CREATE TRIGGER events_are_not_removed BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only: no entry is removed'); END;
+
+CREATE TABLE outbox (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    event         INTEGER NOT NULL REFERENCES events (seq),
+    notice        TEXT    NOT NULL,
+    settled_at_ms INTEGER,
+    dropped_why   TEXT
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (id) WHERE settled_at_ms IS NULL;
+";
+
+pub(super) fn file_in(data_dir: &Path) -> PathBuf {
+    data_dir.join("journal.db")
+}
+
+/// Opens the journal for writing; makes a new one where there is none.
+pub(super) fn open_to_write(path: &Path) -> Result<Connection, JournalOpenError> {
+    let failed = |error: rusqlite::Error| JournalOpenError::of(path, &error);
+    // Made here, because SQLite would let everybody read it; the files beside it take their modes from this one.
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map_err(|source| JournalOpenError::Folder { path: path.to_owned(), source })?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if !is_journal(&connection, path)? {
+        create(&mut connection).map_err(failed)?;
+    }
+    // FULL syncs at each commit; fullfsync makes that reach the disk on macOS too.
+    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+                    PRAGMA checkpoint_fullfsync = ON;";
+    connection.execute_batch(settings).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens an existing journal for reading, also while a node writes it.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, JournalOpenError> {
+    if !path.is_file() {
+        return Err(JournalOpenError::Missing { path: path.to_owned() });
+    }
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    match is_journal(&connection, path)? {
+        true => Ok(connection),
+        false => Err(JournalOpenError::Missing { path: path.to_owned() }),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, JournalOpenError> {
+    let set_up = || {
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // The file is not trusted to hold harmless SQL, nor well-formed pages.
+        connection.execute_batch(
+            "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
+        )?;
+        Ok(connection)
+    };
+    set_up().map_err(|error| JournalOpenError::of(path, &error))
+}
+
+/// Whether the file is a journal that this version can use; false if it is empty.
+fn is_journal(connection: &Connection, path: &Path) -> Result<bool, JournalOpenError> {
+    let failed = |error: rusqlite::Error| JournalOpenError::of(path, &error);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application_id = pragma("application_id").map_err(failed)?;
+    let format = pragma("user_version").map_err(failed)?;
+    let count = "SELECT count(*) FROM sqlite_schema";
+    let tables: i64 = connection.query_row(count, [], |row| row.get(0)).map_err(failed)?;
+    if (application_id, format, tables) == (0, 0, 0) {
+        return Ok(false);
+    }
+    if application_id != APPLICATION_ID {
+        return Err(JournalOpenError::NotAJournal { path: path.to_owned() });
+    }
+    if format > FORMAT {
+        return Err(JournalOpenError::NewerFormat { path: path.to_owned(), found: format, known: FORMAT });
+    }
+    Ok(true)
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
+/// What SQLite itself finds wrong with the file's pages, the first thing of it.
+pub(super) fn find_damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}

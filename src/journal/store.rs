@@ -1,0 +1,152 @@
+//! The one connection that writes. It lives on a thread of its own (`writer`), and every change is one transaction.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded, Seq};
+use bzzz_actors::task::{NodeId, Notice};
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
+
+use super::chain::{Head, RawEntry};
+use super::error::{JournalOpenError, journal_error};
+use super::schema;
+
+pub(super) struct Store {
+    connection: Connection,
+    path: PathBuf,
+    node: NodeId,
+    /// `None` after a change that failed: what the file holds then is read, not assumed.
+    head: Option<Head>,
+}
+
+impl Store {
+    /// Refuses a file whose pages are damaged or whose last entry is not the one that was recorded.
+    pub(super) fn open(data_dir: &Path, node: NodeId) -> Result<Self, JournalOpenError> {
+        let path = schema::file_in(data_dir);
+        let connection = schema::open_to_write(&path)?;
+        let failed = |error: rusqlite::Error| JournalOpenError::of(&path, &error);
+        let damaged = |why: String| JournalOpenError::Damaged { path: path.clone(), why };
+        if let Some(place) = schema::find_damage(&connection).map_err(failed)? {
+            return Err(damaged(place));
+        }
+        let [last, before] = last_two(&connection).map_err(failed)?;
+        let previous = before.map_or(Head::EMPTY, |entry| entry.head());
+        let head = last.as_ref().map_or(Head::EMPTY, RawEntry::head);
+        if last.is_some_and(|last| last.hash != last.hash_after(previous.hash)) {
+            return Err(damaged(format!("entry {} is not what was recorded", head.seq)));
+        }
+        Ok(Self { connection, path, node, head: Some(head) })
+    }
+
+    /// All entries or none.
+    pub(super) fn append(&mut self, entries: &[Entry]) -> Result<Vec<Recorded>, JournalError> {
+        let head = self.head.take();
+        let appended = in_transaction(&mut self.connection, |transaction| {
+            let mut head = match head {
+                Some(head) => head,
+                None => last_two(transaction)?[0].as_ref().map_or(Head::EMPTY, RawEntry::head),
+            };
+            let mut inserts = Inserts::prepare(transaction)?;
+            let at_ms = now_ms();
+            let mut recorded = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let raw = RawEntry::next(head, at_ms, &self.node, entry).map_err(to_sql_failure)?;
+                inserts.insert(&raw, &entry.notices)?;
+                head = raw.head();
+                recorded.push(Recorded {
+                    seq: Seq(raw.seq),
+                    at_ms,
+                    task: entry.task.clone(),
+                    epoch: entry.epoch,
+                    event: entry.event.clone(),
+                });
+            }
+            Ok((head, recorded))
+        });
+        let (head, recorded) = appended.map_err(|error| journal_error(&self.path, &error))?;
+        self.head = Some(head);
+        Ok(recorded)
+    }
+
+    /// Settling what is settled already changes nothing.
+    pub(super) fn settle(&mut self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {
+        let why = match delivery {
+            Delivery::Delivered => None,
+            Delivery::Dropped { why } => Some(why),
+        };
+        let known = in_transaction(&mut self.connection, |transaction| {
+            let settle = "UPDATE outbox SET settled_at_ms = ?2, dropped_why = ?3 WHERE id = ?1 AND settled_at_ms IS NULL";
+            let changed =
+                transaction.execute(settle, params![id.cast_signed(), now_ms().cast_signed(), why])?;
+            let exists = "SELECT 1 FROM outbox WHERE id = ?1";
+            Ok(changed == 1
+                || transaction.query_row(exists, [id.cast_signed()], |_| Ok(())).optional()?.is_some())
+        });
+        match known.map_err(|error| journal_error(&self.path, &error))? {
+            true => Ok(()),
+            false => {
+                Err(JournalError::Damaged(format!("{}: no notice {id} in the outbox", self.path.display())))
+            }
+        }
+    }
+
+    /// Lets the file grow to so many pages and no further, as on a full disk.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: i64) {
+        self.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    }
+}
+
+/// A transaction that is rolled back when `change` or its own commit fails.
+fn in_transaction<T>(
+    connection: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let changed = change(&transaction)?;
+    transaction.commit()?;
+    Ok(changed)
+}
+
+fn last_two(connection: &Connection) -> rusqlite::Result<[Option<RawEntry>; 2]> {
+    let query = format!("SELECT {} FROM events ORDER BY seq DESC LIMIT 2", RawEntry::COLUMNS);
+    let mut statement = connection.prepare(&query)?;
+    let mut rows = statement.query_map([], RawEntry::from_row)?;
+    Ok([rows.next().transpose()?, rows.next().transpose()?])
+}
+
+/// The statements of a batch, prepared once for it.
+struct Inserts<'t> {
+    event: Statement<'t>,
+    notice: Statement<'t>,
+}
+
+impl<'t> Inserts<'t> {
+    fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
+        let columns = RawEntry::COLUMNS;
+        let event = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+        let notice = "INSERT INTO outbox (event, notice) VALUES (?1, ?2)";
+        Ok(Self { event: transaction.prepare(&event)?, notice: transaction.prepare(notice)? })
+    }
+
+    fn insert(&mut self, raw: &RawEntry, notices: &[Notice]) -> rusqlite::Result<()> {
+        let RawEntry { seq, at_ms, node, task, epoch, kind, body, hash } = raw;
+        let [seq, at_ms, epoch] = [*seq, *at_ms, *epoch].map(u64::cast_signed);
+        self.event.execute(params![seq, at_ms, node, task, epoch, kind, body, hash.0])?;
+        for notice in notices {
+            let notice = serde_json::to_string(notice).map_err(to_sql_failure)?;
+            self.notice.execute(params![seq, notice])?;
+        }
+        Ok(())
+    }
+}
+
+fn to_sql_failure(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
+/// Milliseconds since 1970; 0 on a host whose clock is before that.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

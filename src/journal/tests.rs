@@ -1,0 +1,428 @@
+//! The journal on real files: what it keeps, what it refuses, and what it finds out.
+
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use bzzz_actors::task::{Ending, Epoch, Notice, Observed, Produced, TaskEvent};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+
+fn node() -> NodeId {
+    "bee-1".parse().unwrap()
+}
+
+fn task(number: u64) -> TaskId {
+    format!("acme/rocket#{number}").parse().unwrap()
+}
+
+fn entry(number: u64, what: &str) -> Entry {
+    let event = TaskEvent::Stalled { what: what.into(), problem: "no answer".into() };
+    Entry { task: task(number), epoch: Epoch::FIRST, event, notices: Vec::new() }
+}
+
+fn with_comment(mut entry: Entry, body: &str) -> Entry {
+    entry.notices.push(Notice::IssueComment { marker: "m".into(), body: body.into() });
+    entry
+}
+
+fn comments(pending: &[Pending]) -> Vec<&str> {
+    let body = |pending| match pending {
+        &Pending { notice: Notice::IssueComment { ref body, .. }, .. } => body.as_str(),
+        other => panic!("{other:?}"),
+    };
+    pending.iter().map(body).collect()
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> SqliteJournal {
+        SqliteJournal::open(self.0.path(), node()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn refusal(&self) -> JournalOpenError {
+        SqliteJournal::open(self.0.path(), node()).err().expect("it opens")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("journal.db")
+    }
+
+    /// What somebody with another tool does to the file, the triggers put out of the way.
+    fn tamper(&self, sql: &str) {
+        let triggers = ["events_follow_one_another", "events_are_not_changed", "events_are_not_removed"];
+        let drop = triggers.map(|trigger| format!("DROP TRIGGER {trigger};")).join("");
+        Connection::open(self.file()).unwrap().execute_batch(&format!("{drop}{sql}")).unwrap();
+    }
+
+    fn verify(&self) -> Result<VerifyReport, VerifyError> {
+        JournalReader::open(self.0.path()).unwrap().verify()
+    }
+
+    /// A journal of ten entries, closed.
+    async fn of_ten() -> Self {
+        let folder = Self::new();
+        let journal = folder.open();
+        journal.append((1..=10).map(|n| entry(n, "push")).collect()).await.unwrap();
+        folder
+    }
+}
+
+#[tokio::test]
+async fn what_was_recorded_reads_back_after_reopening() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let diff = journal.put_blob(b"+ line\n").await.unwrap();
+    let tree = "a".repeat(40).parse().unwrap();
+    let outcome = Observed {
+        ending: Ending::TimedOut { after_ms: 60_000 },
+        duration_ms: u64::MAX,
+        shown: "\u{0}\u{1b}[31m \"ü\" \u{1f41d}".into(),
+        whole: Some(diff.clone()),
+        out_of_memory: true,
+    };
+    let events = vec![
+        TaskEvent::CommandFinished { step: 3, outcome },
+        TaskEvent::WorkProduced {
+            produced: Produced { tree, files: 1, insertions: 1, deletions: 0, diff: diff.clone() },
+        },
+        TaskEvent::PullRequestMerged,
+        TaskEvent::CleanedUp { diff: None },
+    ];
+    let entry_of = |event: &TaskEvent| Entry { event: event.clone(), epoch: Epoch(9), ..entry(7, "") };
+    let recorded = journal.append(events.iter().map(entry_of).collect()).await.unwrap();
+    journal.append(vec![entry(8, "push")]).await.unwrap();
+    journal.append(vec![entry(7, "push")]).await.unwrap();
+    drop(journal);
+
+    let journal = folder.open();
+    let read = journal.events_of(&task(7), Seq(0)).await.unwrap();
+    assert_eq!(read[..4], recorded[..]);
+    assert_eq!(read.iter().map(|recorded| recorded.seq.0).collect::<Vec<_>>(), [1, 2, 3, 4, 6]);
+    assert_eq!(read[..4].iter().map(|recorded| recorded.event.clone()).collect::<Vec<_>>(), events);
+    assert_eq!(journal.events_of(&task(7), Seq(4)).await.unwrap(), read[4..]);
+    assert_eq!(journal.events_of(&task(99), Seq(0)).await.unwrap(), []);
+    assert_eq!(journal.tasks().await.unwrap(), [task(8), task(7)]);
+    assert_eq!(journal.blob(&diff).await.unwrap().unwrap(), b"+ line\n");
+    let report = journal.verify().await.unwrap();
+    assert_eq!((report.entries, report.blobs), (6, 1));
+    assert_eq!(folder.verify().unwrap(), report);
+}
+
+#[tokio::test]
+async fn an_empty_journal_and_an_empty_batch_are_fine() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    assert_eq!(journal.append(Vec::new()).await.unwrap(), []);
+    assert_eq!(journal.tasks().await.unwrap(), []);
+    let report = VerifyReport { entries: 0, head_hash: "0".repeat(64), blobs: 0 };
+    assert_eq!(journal.verify().await.unwrap(), report);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_appends_leave_no_gap_and_keep_batches_together() {
+    let folder = Folder::new();
+    let journal = Arc::new(folder.open());
+    let append = |n: u64| {
+        let journal = Arc::clone(&journal);
+        tokio::spawn(async move { journal.append((0..3).map(|_| entry(n, "push")).collect()).await.unwrap() })
+    };
+    let batches = futures_util::future::join_all((1..=100).map(append)).await;
+    let mut seqs = Vec::new();
+    for batch in batches {
+        let batch: Vec<u64> = batch.unwrap().iter().map(|recorded| recorded.seq.0).collect();
+        assert_eq!(batch, (batch[0]..batch[0] + 3).collect::<Vec<_>>());
+        seqs.extend(batch);
+    }
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=300).collect::<Vec<_>>());
+    assert_eq!(journal.verify().await.unwrap().entries, 300);
+}
+
+#[tokio::test]
+async fn an_append_is_carried_out_though_its_caller_is_gone() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let mut append = Box::pin(journal.append(vec![entry(1, "push")]));
+    // The first poll hands it over.
+    let _ = futures_util::poll!(&mut append);
+    drop(append);
+    drop(journal);
+    assert_eq!(folder.verify().unwrap().entries, 1);
+}
+
+#[tokio::test]
+async fn notices_wait_in_order_until_they_are_settled() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let batch =
+        vec![with_comment(with_comment(entry(1, "a"), "one"), "two"), with_comment(entry(2, "b"), "three")];
+    let recorded = journal.append(batch).await.unwrap();
+    let pending = journal.pending(10).await.unwrap();
+    assert_eq!(comments(&pending), ["one", "two", "three"]);
+    assert_eq!((&pending[2].task, pending[2].recorded_at_ms), (&task(2), recorded[1].at_ms));
+    assert_eq!(comments(&journal.pending(2).await.unwrap()), ["one", "two"]);
+
+    journal.settle(pending[1].id, &Delivery::Delivered).await.unwrap();
+    journal.settle(pending[0].id, &Delivery::Dropped { why: "too old".into() }).await.unwrap();
+    journal.settle(pending[0].id, &Delivery::Delivered).await.unwrap();
+    assert!(matches!(journal.settle(99, &Delivery::Delivered).await, Err(JournalError::Damaged(_))));
+    drop(journal);
+    let journal = folder.open();
+    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["three"]);
+    // A number is never used again: it is part of the notice's idempotency key.
+    journal.append(vec![with_comment(entry(1, "c"), "four")]).await.unwrap();
+    let ids: Vec<u64> = journal.pending(10).await.unwrap().iter().map(|pending| pending.id).collect();
+    assert_eq!(ids, [3, 4]);
+    let why = "SELECT dropped_why FROM outbox WHERE id = 1";
+    let why: String = Connection::open(folder.file()).unwrap().query_row(why, [], |row| row.get(0)).unwrap();
+    assert_eq!(why, "too old");
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_records_nothing_of_the_batch() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    journal.append(vec![with_comment(entry(1, "before"), "before")]).await.unwrap();
+    journal.writer.limit_pages(1).await;
+    let batch = || vec![with_comment(entry(2, "small"), "lost"), entry(2, &"x".repeat(200_000))];
+    let error = journal.append(batch()).await.unwrap_err();
+    assert!(matches!(&error, JournalError::Unavailable(why) if why.contains("full")), "{error}");
+    assert_eq!(journal.tasks().await.unwrap(), [task(1)]);
+    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["before"]);
+
+    journal.writer.limit_pages(1_000_000).await;
+    let recorded = journal.append(batch()).await.unwrap();
+    assert_eq!(recorded.iter().map(|recorded| recorded.seq.0).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["before", "lost"]);
+    assert_eq!(journal.verify().await.unwrap().entries, 3);
+}
+
+#[tokio::test]
+async fn an_edited_entry_is_found_whatever_was_edited() {
+    let edits = [
+        "at_ms = at_ms + 1",
+        "node = 'bee-2'",
+        "task = 'acme/rocket#9'",
+        "epoch = 2",
+        "kind = 'gave_up'",
+        "body = replace(body, 'push', 'pull')",
+        "body = body || ' '",
+        "hash = zeroblob(32)",
+    ];
+    for edit in edits {
+        let folder = Folder::of_ten().await;
+        folder.tamper(&format!("UPDATE events SET {edit} WHERE seq = 4;"));
+        let error = folder.verify().expect_err(edit);
+        assert_eq!(error.seq, Seq(4), "{edit}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn removed_added_and_moved_entries_are_found() {
+    let copy = |seq: u64, from: u64| {
+        format!(
+            "INSERT INTO events SELECT {seq}, at_ms, node, task, epoch, kind, body, hash FROM events WHERE seq = {from};"
+        )
+    };
+    let cases = [
+        ("DELETE FROM events WHERE seq = 1;".to_owned(), 1),
+        ("DELETE FROM events WHERE seq = 5;".to_owned(), 5),
+        ("DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5;".to_owned(), 5),
+        (copy(11, 10), 11),
+        (
+            format!(
+                "{}{}DELETE FROM events WHERE seq > 10;",
+                copy(12, 3),
+                "UPDATE events SET seq = 13 WHERE seq = 4; UPDATE events SET seq = 4 WHERE seq = 12;"
+            ),
+            4,
+        ),
+        ("UPDATE events SET epoch = 'x' WHERE seq = 2;".to_owned(), 0),
+    ];
+    for (tampering, expected) in cases {
+        let folder = Folder::of_ten().await;
+        if expected == 0 {
+            // STRICT tables refuse another type outright.
+            let refused = Connection::open(folder.file()).unwrap().execute_batch(&tampering);
+            assert!(refused.is_err());
+            continue;
+        }
+        folder.tamper(&tampering);
+        assert_eq!(folder.verify().expect_err(&tampering).seq, Seq(expected), "{tampering}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_removed_from_the_end_shows_in_the_head() {
+    let folder = Folder::of_ten().await;
+    let before = folder.verify().unwrap();
+    folder.tamper("DELETE FROM events WHERE seq = 10;");
+    let after = folder.verify().unwrap();
+    assert_eq!((before.entries, after.entries), (10, 9));
+    assert_ne!(before.head_hash, after.head_hash);
+}
+
+#[tokio::test]
+async fn a_node_does_not_go_on_after_a_changed_last_entry() {
+    let folder = Folder::of_ten().await;
+    folder.tamper("UPDATE events SET body = replace(body, 'push', 'pull') WHERE seq = 10;");
+    let refusal = folder.refusal();
+    assert!(
+        matches!(&refusal, JournalOpenError::Damaged { why, .. } if why.contains("entry 10")),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn entries_are_neither_changed_nor_removed_nor_replaced() {
+    let folder = Folder::of_ten().await;
+    let connection = Connection::open(folder.file()).unwrap();
+    let row = "at_ms, node, task, epoch, kind, body, hash FROM events WHERE seq = 1";
+    for statement in [
+        "UPDATE events SET kind = 'found' WHERE seq = 1".to_owned(),
+        "DELETE FROM events".to_owned(),
+        format!("INSERT OR REPLACE INTO events SELECT 3, {row}"),
+        format!("INSERT INTO events SELECT 12, {row}"),
+        format!("INSERT INTO events SELECT NULL, {row}"),
+    ] {
+        let error = connection.execute(&statement, []).expect_err(&statement).to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    assert_eq!(folder.verify().unwrap().entries, 10);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_in_words() {
+    let folder = Folder::of_ten().await;
+    Connection::open(folder.file()).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    let refusal = folder.refusal().to_string();
+    assert!(refusal.contains("format 2") && refusal.contains("up to 1"), "{refusal}");
+    assert!(matches!(JournalReader::open(folder.0.path()), Err(JournalOpenError::NewerFormat { .. })));
+}
+
+#[test]
+fn what_is_no_journal_is_refused_and_not_touched() {
+    let text = Folder::new();
+    std::fs::write(text.file(), "this is no database, and long enough to look at ".repeat(30)).unwrap();
+    let other = Folder::new();
+    Connection::open(other.file()).unwrap().execute_batch("CREATE TABLE birds (name TEXT)").unwrap();
+    for folder in [text, other] {
+        let before = std::fs::read(folder.file()).unwrap();
+        assert!(matches!(folder.refusal(), JournalOpenError::NotAJournal { .. }), "{}", folder.refusal());
+        assert_eq!(std::fs::read(folder.file()).unwrap(), before);
+    }
+    let missing = Folder::new();
+    assert!(matches!(JournalReader::open(missing.0.path()), Err(JournalOpenError::Missing { .. })));
+    assert!(!missing.file().exists());
+}
+
+#[tokio::test]
+async fn damaged_pages_are_refused_with_their_place() {
+    const PAGE: u64 = 4096;
+    let folder = Folder::new();
+    let journal = folder.open();
+    for n in 1..200 {
+        journal.append(vec![entry(n, &"x".repeat(300))]).await.unwrap();
+    }
+    drop(journal);
+    let file = std::fs::OpenOptions::new().write(true).open(folder.file()).unwrap();
+    let pages = file.metadata().unwrap().len() / PAGE;
+    assert!(pages > 20, "{pages}");
+    for page in pages / 2..pages / 2 + 4 {
+        file.write_all_at(&[0xa5; 512], page * PAGE).unwrap();
+    }
+    let refusal = folder.refusal();
+    let JournalOpenError::Damaged { path, why } = &refusal else { panic!("{refusal}") };
+    assert_eq!(*path, folder.file());
+    assert!(why.contains("page") || why.contains("malformed"), "{why}");
+    assert!(folder.verify().is_err());
+}
+
+#[test]
+fn a_second_node_is_refused_and_told_of_the_first() {
+    let folder = Folder::new();
+    let first = folder.open();
+    let refusal = folder.refusal().to_string();
+    assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+    drop(first);
+    drop(folder.open());
+}
+
+#[tokio::test]
+async fn a_reader_takes_no_lock_and_sees_what_was_answered() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let reader = JournalReader::open(folder.0.path()).unwrap();
+    for n in 1..=5 {
+        journal.append(vec![entry(n, "push")]).await.unwrap();
+        assert_eq!(reader.verify().unwrap().entries, n);
+    }
+    assert_eq!(reader.tasks().unwrap().len(), 5);
+    assert_eq!(reader.events_of(&task(3), Seq(0)).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_nodes_user_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let journal = folder.open();
+    journal.append(vec![entry(1, "push")]).await.unwrap();
+    journal.put_blob(b"output").await.unwrap();
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "blobs"] {
+        let mode = std::fs::metadata(folder.0.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[tokio::test]
+async fn blobs_are_kept_once_and_healed_when_written_again() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let blob = journal.put_blob(b"output").await.unwrap();
+    assert_eq!(journal.put_blob(b"output").await.unwrap(), blob);
+    assert_eq!(blob.0, blake3::hash(b"output").to_hex().as_str());
+    let path = folder.0.path().join("blobs").join(&blob.0[..2]).join(&blob.0[2..]);
+    std::fs::write(&path, "0utput").unwrap();
+    assert!(matches!(journal.blob(&blob).await, Err(JournalError::Damaged(_))));
+    journal.put_blob(b"output").await.unwrap();
+    assert_eq!(journal.blob(&blob).await.unwrap().unwrap(), b"output");
+    assert_eq!(journal.put_blob(b"").await.unwrap().0, blake3::hash(b"").to_hex().as_str());
+    assert_eq!(journal.blob(&BlobRef("0".repeat(64))).await.unwrap(), None);
+    for name in ["../../etc/passwd".to_owned(), "A".repeat(64), String::new(), "/".repeat(64)] {
+        assert!(matches!(journal.blob(&BlobRef(name)).await, Err(JournalError::Damaged(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_an_entry_names_must_be_there_as_it_was() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let blob = journal.put_blob(b"diff").await.unwrap();
+    let event = TaskEvent::CleanedUp { diff: Some(blob.clone()) };
+    journal.append(vec![entry(1, "push"), Entry { event, ..entry(1, "") }]).await.unwrap();
+    assert_eq!(folder.verify().unwrap().blobs, 1);
+    let path = folder.0.path().join("blobs").join(&blob.0[..2]).join(&blob.0[2..]);
+    std::fs::write(&path, "DIFF").unwrap();
+    let error = folder.verify().unwrap_err();
+    assert!(error.seq == Seq(2) && error.why.contains("not those of its hash"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = folder.verify().unwrap_err();
+    assert!(error.seq == Seq(2) && error.why.contains(&blob.0), "{error}");
+}
+
+#[test]
+fn half_written_blobs_are_thrown_away() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let left_over = folder.0.path().join("blobs/tmp/.tmpXYZ");
+    std::fs::write(&left_over, "half").unwrap();
+    drop(folder.open());
+    assert!(!left_over.exists());
+}

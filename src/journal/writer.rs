@@ -1,0 +1,83 @@
+//! The thread that writes. A change that was handed over is carried out, whether or not its caller still waits: a
+//! dropped future leaves nothing half done.
+
+use std::thread::JoinHandle;
+
+use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded};
+use tokio::sync::{mpsc, oneshot};
+
+use super::store::Store;
+
+/// How many changes may wait. Callers beyond it wait before they hand theirs over; a batch is one change, so more
+/// would not make the disk faster.
+const QUEUE: usize = 64;
+
+enum Change {
+    Append(Vec<Entry>, oneshot::Sender<Result<Vec<Recorded>, JournalError>>),
+    Settle(u64, Delivery, oneshot::Sender<Result<(), JournalError>>),
+    #[cfg(test)]
+    LimitPages(i64),
+}
+
+/// The handle of the thread. Dropping it waits for the changes that were handed over.
+pub(super) struct Writer {
+    changes: Option<mpsc::Sender<Change>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(mut store: Store) -> std::io::Result<Self> {
+        let (changes, mut queue) = mpsc::channel(QUEUE);
+        let work = move || {
+            while let Some(change) = queue.blocking_recv() {
+                carry_out(&mut store, change);
+            }
+        };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(work)?;
+        Ok(Self { changes: Some(changes), thread: Some(thread) })
+    }
+
+    pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError> {
+        self.hand_over(|reply| Change::Append(entries, reply)).await
+    }
+
+    pub(super) async fn settle(&self, id: u64, delivery: Delivery) -> Result<(), JournalError> {
+        self.hand_over(|reply| Change::Settle(id, delivery, reply)).await
+    }
+
+    async fn hand_over<T>(
+        &self,
+        change: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Change,
+    ) -> Result<T, JournalError> {
+        let gone = || JournalError::Unavailable("its thread has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let changes = self.changes.as_ref().ok_or_else(gone)?;
+        changes.send(change(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&self, pages: i64) {
+        assert!(self.changes.as_ref().unwrap().send(Change::LimitPages(pages)).await.is_ok());
+    }
+}
+
+/// A caller that no longer waits for its answer is no error.
+fn carry_out(store: &mut Store, change: Change) {
+    match change {
+        Change::Append(entries, reply) => drop(reply.send(store.append(&entries))),
+        Change::Settle(id, delivery, reply) => drop(reply.send(store.settle(id, &delivery))),
+        #[cfg(test)]
+        Change::LimitPages(pages) => store.limit_pages(pages),
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.changes.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}

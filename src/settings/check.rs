@@ -1,0 +1,283 @@
+//! The ranges of values, what of them must fit together, and what is allowed but probably not meant.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::load::{Loaded, Values};
+use super::problem::{Origin, Problem};
+use super::sections::{Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, Settings, Task};
+use super::units::{HumanDuration, HumanSize};
+
+const MINUTE_S: u64 = 60;
+const HOUR_S: u64 = 60 * MINUTE_S;
+const DAY_S: u64 = 24 * HOUR_S;
+
+fn millis(millis: u64) -> HumanDuration {
+    Duration::from_millis(millis).into()
+}
+
+fn secs(secs: u64) -> HumanDuration {
+    Duration::from_secs(secs).into()
+}
+
+fn kib(kib: u64) -> HumanSize {
+    (kib << 10).into()
+}
+
+/// Collects problems. A check of keys that have a problem already is left out: it would only repeat it, or judge the
+/// default in its place.
+struct Checks<'a> {
+    values: &'a Values,
+    bad: BTreeSet<String>,
+    problems: Vec<Problem>,
+}
+
+impl Checks<'_> {
+    fn require(&mut self, keys: &[&str], holds: bool, what: impl Into<String>, allowed: impl Into<String>) {
+        if holds || keys.iter().any(|key| self.bad.contains(*key)) {
+            return;
+        }
+        if let [key] = keys {
+            self.bad.insert((*key).to_owned());
+        }
+        let origin = |key: &str| self.values.get(key).map_or(Origin::Default, |given| given.origin.clone());
+        let keys = keys.iter().map(|key| ((*key).to_owned(), origin(key))).collect();
+        self.problems.push(Problem { keys, what: what.into(), allowed: allowed.into() });
+    }
+
+    fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, least: T, most: T) {
+        let holds = least <= value && value <= most;
+        self.require(&[key], holds, format!("is {value}"), format!("allowed: {least} to {most}"));
+    }
+
+    fn text(&mut self, key: &str, text: &str, allowed: &str, fits: impl Fn(&str) -> bool) {
+        self.require(&[key], fits(text), format!("is {text:?}"), format!("allowed: {allowed}"));
+    }
+}
+
+pub(super) fn all(
+    settings: &Settings,
+    values: &Values,
+    bad: BTreeSet<String>,
+    warnings: &mut Vec<String>,
+) -> Vec<Problem> {
+    let mut checks = Checks { values, bad, problems: Vec::new() };
+    check_node(&mut checks, &settings.node);
+    check_forge(&mut checks, &settings.forge);
+    check_claims(&mut checks, &settings.claims);
+    check_hive(&mut checks, &settings.hive);
+    check_model(&mut checks, &settings.model);
+    check_sandbox(&mut checks, &settings.sandbox);
+    check_task(&mut checks, &settings.task);
+    check_escalation(&mut checks, &settings.escalation);
+    check_outbox(&mut checks, &settings.outbox);
+    warn(settings, warnings);
+    checks.problems
+}
+
+fn check_node(checks: &mut Checks<'_>, node: &Node) {
+    checks.within("node.max_tasks", node.max_tasks, 1, 64);
+    checks.within("node.drain_grace", node.drain_grace, secs(0), secs(HOUR_S));
+}
+
+fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {
+    for (key, url) in [("forge.api_url", &forge.api_url), ("forge.git_url", &forge.git_url)] {
+        let what = format!("{url}: the token would cross the network in the clear");
+        let holds = url.is_https() || url.is_loopback();
+        checks.require(&[key], holds, what, "allowed: https, or http for a loopback host");
+        let holds = url.url().query().is_none();
+        checks.require(&[key], holds, format!("{url} has a query"), "allowed: a URL that paths can follow");
+    }
+    checks.text("forge.task_label", &forge.task_label, "1 to 50 characters, no comma", |label| {
+        let is_plain = |c: char| !c.is_control() && c != ',';
+        label.trim() == label && (1..=50).contains(&label.chars().count()) && label.chars().all(is_plain)
+    });
+    let mut seen = BTreeSet::new();
+    let twice = forge.repositories.iter().find(|repo| !seen.insert(repo.to_string().to_ascii_lowercase()));
+    let what = twice.map(|repo| format!("{repo} is named twice")).unwrap_or_default();
+    checks.require(&["forge.repositories"], twice.is_none(), what, "name each once");
+    checks.within("forge.poll_interval", forge.poll_interval, secs(5), secs(HOUR_S));
+    checks.within("forge.request_timeout", forge.request_timeout, secs(1), secs(5 * MINUTE_S));
+    checks.within("forge.write_interval", forge.write_interval, secs(0), secs(MINUTE_S));
+    let is_git_text = |text: &str| {
+        let is_plain = |c: char| !c.is_control() && !matches!(c, '<' | '>');
+        !text.trim().is_empty() && text.len() <= 200 && text.chars().all(is_plain)
+    };
+    checks.text("forge.commit_name", &forge.commit_name, "a name without <, >", is_git_text);
+    checks.text("forge.commit_email", &forge.commit_email, "an e-mail address", |email| {
+        is_git_text(email) && !email.contains(char::is_whitespace) && email.contains('@')
+    });
+}
+
+fn check_claims(checks: &mut Checks<'_>, claims: &Claims) {
+    checks.within("claims.ttl", claims.ttl, secs(MINUTE_S), secs(DAY_S));
+    checks.within("claims.renew_every", claims.renew_every, secs(10), secs(DAY_S));
+    checks.within("claims.grace", claims.grace, secs(5), secs(DAY_S));
+    let whole_seconds = claims.ttl.get().subsec_nanos() == 0;
+    let what = format!("is {}", claims.ttl);
+    checks.require(&["claims.ttl"], whole_seconds, what, "allowed: whole seconds");
+    let sum = claims.renew_every.get().saturating_add(claims.grace.get());
+    checks.require(
+        &["claims.ttl", "claims.renew_every", "claims.grace"],
+        sum < claims.ttl.get(),
+        format!("renew_every + grace is {}, not less than ttl, {}", HumanDuration::from(sum), claims.ttl),
+        "a claim must be renewed well before it ends",
+    );
+}
+
+fn check_hive(checks: &mut Checks<'_>, hive: &Hive) {
+    checks.within("hive.poll_interval", hive.poll_interval, secs(10), secs(DAY_S));
+    checks.within("hive.request_timeout", hive.request_timeout, secs(1), secs(5 * MINUTE_S));
+}
+
+fn check_model(checks: &mut Checks<'_>, model: &Model) {
+    let is_name = |name: &String| {
+        (1..=200).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    let holds = !model.names.is_empty() && model.names.iter().all(is_name);
+    let allowed = "allowed: one name at least, such as [\"qwen2.5-coder:14b\"]";
+    checks.require(&["model.names"], holds, format!("is {:?}", model.names), allowed);
+    checks.within("model.context_tokens", model.context_tokens, 2048, 1 << 20);
+    checks.within("model.max_output_tokens", model.max_output_tokens, 256, 1 << 20);
+    checks.require(
+        &["model.max_output_tokens", "model.context_tokens"],
+        model.max_output_tokens <= model.context_tokens / 2,
+        format!("a reply of {} of the window's {}", model.max_output_tokens, model.context_tokens),
+        "at most half of the window, or the task finds no place in it",
+    );
+    checks.within("model.temperature", model.temperature, 0.0, 2.0);
+    checks.within("model.keep_alive", model.keep_alive, secs(0), secs(30 * DAY_S));
+    checks.within("model.calls_in_flight", model.calls_in_flight, 1, 64);
+    checks.within("model.connect_timeout", model.connect_timeout, millis(100), secs(MINUTE_S));
+    checks.within("model.first_byte_timeout", model.first_byte_timeout, secs(1), secs(HOUR_S));
+    checks.within("model.chunk_timeout", model.chunk_timeout, secs(1), secs(10 * MINUTE_S));
+}
+
+fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
+    const SCHEMES: [&str; 4] = ["unix://", "tcp://", "http://", "https://"];
+    checks.text(
+        "sandbox.docker_host",
+        sandbox.docker_host.as_deref().unwrap_or("unix:///"),
+        "unix:///path/to/socket, tcp://host:port",
+        |host| SCHEMES.iter().any(|scheme| host.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())),
+    );
+    checks.text(
+        "sandbox.image",
+        &sandbox.image,
+        "the name of an image, such as \"bzzz-sandbox:1\"",
+        |image| {
+            let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
+            !image.is_empty() && image.len() <= 255 && image.chars().all(is_sign)
+        },
+    );
+    checks.text(
+        "sandbox.runtime",
+        sandbox.runtime.as_deref().unwrap_or("runc"),
+        "the name of a runtime",
+        |name| name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c)),
+    );
+    checks.within("sandbox.memory", sandbox.memory, kib(64 << 10), kib(1 << 30));
+    checks.within("sandbox.cpus", sandbox.cpus, 0.1, 1024.0);
+    checks.within("sandbox.pids", sandbox.pids, 16, 65536);
+    let file_systems = [
+        ("sandbox.work_size", sandbox.work_size),
+        ("sandbox.tmp_size", sandbox.tmp_size),
+        ("sandbox.home_size", sandbox.home_size),
+    ];
+    for (key, size) in file_systems {
+        checks.within(key, size, kib(1 << 10), kib(1 << 30));
+    }
+    let sum = file_systems.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(size.bytes()));
+    checks.require(
+        &["sandbox.memory", "sandbox.work_size", "sandbox.tmp_size", "sandbox.home_size"],
+        sum < sandbox.memory.bytes(),
+        format!("the file systems' {} are not less than memory, {}", HumanSize::from(sum), sandbox.memory),
+        "full ones would leave no command any room",
+    );
+    checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
+    checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), kib(16 << 10));
+    checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
+}
+
+fn check_task(checks: &mut Checks<'_>, task: &Task) {
+    checks.within("task.max_steps", task.max_steps, 1, 10_000);
+    checks.within("task.max_malformed", task.max_malformed, 1, 100);
+    checks.within("task.max_check_rounds", task.max_check_rounds, 1, 100);
+    checks.within("task.max_sandbox_losses", task.max_sandbox_losses, 0, 100);
+    checks.within("task.wall_time", task.wall_time, secs(MINUTE_S), secs(7 * DAY_S));
+    checks.within("task.check_timeout", task.check_timeout, secs(1), secs(DAY_S));
+    checks.require(
+        &["task.check_timeout", "task.wall_time"],
+        task.check_timeout < task.wall_time,
+        format!("a check may take {} of the task's {}", task.check_timeout, task.wall_time),
+        "check_timeout must be shorter than wall_time",
+    );
+    checks.within("task.max_wait_for_human", task.max_wait_for_human, secs(MINUTE_S), secs(365 * DAY_S));
+}
+
+fn check_escalation(checks: &mut Checks<'_>, escalation: &Escalation) {
+    let header = escalation.auth_header.as_deref().unwrap_or("x");
+    checks.text("escalation.auth_header", header, "the name of an HTTP header", |name| {
+        name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    });
+    checks.require(
+        &["escalation.auth_header", "escalation.auth_value"],
+        escalation.auth_header.is_some() == escalation.auth_value.is_some(),
+        "only one of the two is set",
+        "a header needs its name and its value",
+    );
+    checks.within("escalation.request_timeout", escalation.request_timeout, secs(1), secs(5 * MINUTE_S));
+}
+
+fn check_outbox(checks: &mut Checks<'_>, outbox: &Outbox) {
+    checks.within("outbox.max_age", outbox.max_age, secs(MINUTE_S), secs(365 * DAY_S));
+    checks.within("outbox.max_pending", outbox.max_pending, 10, 1_000_000);
+    checks.within("outbox.retry_min", outbox.retry_min, millis(100), secs(HOUR_S));
+    checks.within("outbox.retry_max", outbox.retry_max, millis(100), secs(DAY_S));
+    checks.require(
+        &["outbox.retry_min", "outbox.retry_max"],
+        outbox.retry_min <= outbox.retry_max,
+        format!("retry_min is {}, retry_max {}", outbox.retry_min, outbox.retry_max),
+        "retry_min must not be longer than retry_max",
+    );
+}
+
+fn warn(settings: &Settings, warnings: &mut Vec<String>) {
+    let secrets = [
+        ("hive.key", settings.hive.key.is_some(), &settings.hive.url),
+        ("escalation.auth_value", settings.escalation.auth_value.is_some(), &settings.escalation.webhook_url),
+    ];
+    for (key, is_set, url) in secrets {
+        if let Some(url) = url.as_ref().filter(|url| is_set && !url.is_https() && !url.is_loopback()) {
+            warnings.push(format!(
+                "{key} crosses the network in the clear on its way to {url}: use https if you can"
+            ));
+        }
+    }
+    let longest = settings.sandbox.command_timeout.max(settings.task.check_timeout);
+    let keep_alive = settings.model.keep_alive;
+    if keep_alive <= longest {
+        warnings.push(format!(
+            "model.keep_alive ({keep_alive}) is not longer than the longest command or check ({longest}): \
+             the server will load the model anew after it"
+        ));
+    }
+}
+
+pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
+    let settings = &loaded.settings;
+    let mut problems = Vec::new();
+    let mut missing = |key: &str, what: &str, allowed: &str| {
+        let origin = loaded.origin(key).unwrap_or(&Origin::Default);
+        problems.push(Problem::at(key, origin, what, allowed));
+    };
+    if settings.forge.token.is_none() {
+        let how = "set forge.token_file, or the variable BZZZ__FORGE__TOKEN";
+        missing("forge.token", "no token: without one nothing can be claimed or published", how);
+    }
+    if settings.forge.repositories.is_empty() && settings.hive.url.is_none() {
+        missing("forge.repositories", "no repository to watch", "name some, or set hive.url");
+    }
+    problems
+}

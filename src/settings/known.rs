@@ -1,0 +1,96 @@
+//! The known keys: those of `config/default.toml`, in its order, each with the kind of its default.
+
+use config::ValueKind;
+
+use super::layers::Given;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Duration,
+    Size,
+    Whole,
+    Decimal,
+    /// Of texts; no other lists are known.
+    List,
+}
+
+impl Kind {
+    fn of(default: &ValueKind) -> Option<Self> {
+        match default {
+            ValueKind::String(text) if text.parse::<super::HumanDuration>().is_ok() => Some(Self::Duration),
+            ValueKind::String(text) if text.parse::<super::HumanSize>().is_ok() => Some(Self::Size),
+            ValueKind::String(_) => Some(Self::Text),
+            ValueKind::I64(_) => Some(Self::Whole),
+            ValueKind::Float(_) => Some(Self::Decimal),
+            ValueKind::Array(_) => Some(Self::List),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is of this kind. A duration or size that is a bare number passes: its type says what is missing.
+    pub(super) fn fits(self, value: &ValueKind) -> bool {
+        let is_text = |value: &ValueKind| matches!(value, ValueKind::String(_));
+        let is_whole = |value: &ValueKind| matches!(value, ValueKind::I64(_));
+        let is_number = |value: &ValueKind| is_whole(value) || matches!(value, ValueKind::Float(_));
+        match self {
+            Self::Text => is_text(value),
+            Self::Duration | Self::Size => is_text(value) || is_number(value),
+            Self::Whole => is_whole(value),
+            Self::Decimal => is_number(value),
+            Self::List => {
+                matches!(value, ValueKind::Array(items) if items.iter().all(|item| is_text(&item.kind)))
+            }
+        }
+    }
+
+    pub(super) fn wanted(self) -> &'static str {
+        match self {
+            Self::Text => "allowed: a text in quotes",
+            Self::Duration => "allowed: a duration with its unit, in quotes, such as \"15m\"",
+            Self::Size => "allowed: a size with its unit, in quotes, such as \"512 MiB\"",
+            Self::Whole => "allowed: a whole number without quotes",
+            Self::Decimal => "allowed: a number without quotes, such as 2.0",
+            Self::List => "allowed: a list of texts, such as [\"one\", \"two\"]",
+        }
+    }
+}
+
+/// The known keys and their kinds, in the order of `config/default.toml`.
+pub(super) struct Known(Vec<(String, Kind)>);
+
+impl Known {
+    pub(super) fn of(defaults: &[Given]) -> Self {
+        let kind = |given: &Given| Some((given.key.clone(), Kind::of(&given.value)?));
+        Self(defaults.iter().filter_map(kind).collect())
+    }
+
+    pub(super) fn kind(&self, key: &str) -> Option<Kind> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, kind)| *kind)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// The known key that looks most like `key`: as a whole, or with its section left out or wrong.
+    pub(super) fn nearest(&self, key: &str) -> &str {
+        /// Tips the balance between equals towards the key that is alike as a whole.
+        const LAST_PART_WEIGHT: f64 = 0.9;
+        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let likeness = |known: &str| {
+            let whole = strsim::normalized_damerau_levenshtein(known, key);
+            let part = strsim::normalized_damerau_levenshtein(&last(known), &last(key));
+            whole.max(part * LAST_PART_WEIGHT)
+        };
+        self.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
+    }
+
+    /// What to do about a key that is not known.
+    pub(super) fn advice(&self, key: &str) -> String {
+        if self.keys().any(|known| known.split('.').next() == Some(key)) {
+            return format!("{key} is a section: its keys stand below [{key}]");
+        }
+        format!("did you mean {}?", self.nearest(key))
+    }
+}

@@ -1,0 +1,241 @@
+//! The sections of the configuration as types. `config/default.toml` says what each key means, its unit and the
+//! consequence of changing it; the two have the same keys, which `defaults_and_types_have_the_same_keys` tests.
+
+use std::path::PathBuf;
+
+use bzzz_actors::task::{NodeId, RepoId};
+use serde::{Deserialize, Serialize};
+
+use super::address::HttpUrl;
+use super::secret::Secret;
+use super::units::{HumanDuration, HumanSize};
+
+/// Every setting of a node, checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub node: Node,
+    pub forge: Forge,
+    pub claims: Claims,
+    pub hive: Hive,
+    pub model: Model,
+    pub sandbox: Sandbox,
+    pub task: Task,
+    pub escalation: Escalation,
+    pub outbox: Outbox,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    pub name: NodeId,
+    /// Absolute.
+    pub data_dir: PathBuf,
+    pub max_tasks: u32,
+    pub drain_grace: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forge {
+    pub api_url: HttpUrl,
+    pub git_url: HttpUrl,
+    /// From `token` or from the file.
+    #[serde(with = "or_empty")]
+    pub token: Option<Secret>,
+    #[serde(with = "or_empty")]
+    pub token_file: Option<PathBuf>,
+    pub task_label: String,
+    pub repositories: Vec<RepoId>,
+    pub poll_interval: HumanDuration,
+    pub request_timeout: HumanDuration,
+    pub write_interval: HumanDuration,
+    pub commit_name: String,
+    pub commit_email: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    pub ttl: HumanDuration,
+    pub renew_every: HumanDuration,
+    pub grace: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hive {
+    #[serde(with = "or_empty")]
+    pub url: Option<HttpUrl>,
+    /// From `key` or from the file.
+    #[serde(with = "or_empty")]
+    pub key: Option<Secret>,
+    #[serde(with = "or_empty")]
+    pub key_file: Option<PathBuf>,
+    pub poll_interval: HumanDuration,
+    pub request_timeout: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    pub url: HttpUrl,
+    /// In order of preference; at least one.
+    pub names: Vec<String>,
+    pub context_tokens: u32,
+    pub max_output_tokens: u32,
+    pub temperature: f64,
+    pub keep_alive: HumanDuration,
+    pub calls_in_flight: u32,
+    pub connect_timeout: HumanDuration,
+    pub first_byte_timeout: HumanDuration,
+    pub chunk_timeout: HumanDuration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxBackend {
+    Docker,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    #[serde(with = "by_text")]
+    pub backend: SandboxBackend,
+    /// In the form of `$DOCKER_HOST`; `None`: that variable, or the local socket.
+    #[serde(with = "or_empty")]
+    pub docker_host: Option<String>,
+    pub image: String,
+    /// `None`: the daemon's default.
+    #[serde(with = "or_empty")]
+    pub runtime: Option<String>,
+    pub memory: HumanSize,
+    pub cpus: f64,
+    pub pids: u32,
+    pub work_size: HumanSize,
+    pub tmp_size: HumanSize,
+    pub home_size: HumanSize,
+    pub command_timeout: HumanDuration,
+    pub output_cap: HumanSize,
+    pub export_cap: HumanSize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    pub max_steps: u32,
+    pub max_malformed: u32,
+    pub max_check_rounds: u32,
+    pub max_sandbox_losses: u32,
+    pub wall_time: HumanDuration,
+    pub check_timeout: HumanDuration,
+    pub max_wait_for_human: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    #[serde(with = "or_empty")]
+    pub webhook_url: Option<HttpUrl>,
+    #[serde(with = "or_empty")]
+    pub auth_header: Option<String>,
+    /// From `auth_value` or from the file.
+    #[serde(with = "or_empty")]
+    pub auth_value: Option<Secret>,
+    #[serde(with = "or_empty")]
+    pub auth_value_file: Option<PathBuf>,
+    pub request_timeout: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    pub max_age: HumanDuration,
+    pub max_pending: u32,
+    pub retry_min: HumanDuration,
+    pub retry_max: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    #[serde(with = "by_text")]
+    pub format: LogFormat,
+    #[serde(with = "by_text")]
+    pub level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Serde of an optional value whose absence is the empty text: TOML has no null, and an environment variable that is
+/// set to nothing means the same.
+mod or_empty {
+    use secrecy::{ExposeSecret, SecretString};
+    use serde::de::value::StrDeserializer;
+    use serde::de::{Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.serialize(serializer),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: for<'t> Deserialize<'t>,
+        D: Deserializer<'de>,
+    {
+        // The text may be a secret: this type wipes its memory.
+        let text = SecretString::deserialize(deserializer)?;
+        if text.expose_secret().is_empty() {
+            return Ok(None);
+        }
+        T::deserialize(StrDeserializer::new(text.expose_secret())).map(Some)
+    }
+}
+
+/// Serde of an enum by its text, so that an unknown one is told the known ones: the configuration crate's own enum
+/// deserializer does not name them.
+mod by_text {
+    use serde::de::value::StringDeserializer;
+    use serde::de::{Deserialize, Deserializer, IntoDeserializer};
+    use serde::ser::{Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let text: StringDeserializer<D::Error> = String::deserialize(deserializer)?.into_deserializer();
+        T::deserialize(text)
+    }
+}
