@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use bzzz::journal::{JournalReader, SqliteJournal};
 use bzzz_actors::ports::journal::{Entry, Journal, Seq};
-use bzzz_actors::task::{Epoch, Notice, TaskEvent, TaskId};
+use bzzz_actors::task::{Epoch, Lane, Notice, TaskEvent, TaskId};
 
 const FOLDER: &str = "BZZZ_TEST_JOURNAL_FOLDER";
 const ANSWERED: &str = "answered ";
@@ -71,7 +71,7 @@ async fn check(folder: &Path, last_answered: u64) -> u64 {
     let journal = open(folder);
     assert_eq!(journal.verify().await.unwrap(), report);
     assert_eq!(journal.events_of(&task(), Seq(0)).await.unwrap().len() as u64, report.entries);
-    assert_eq!(journal.pending(usize::MAX).await.unwrap().len() as u64, report.entries);
+    assert_eq!(journal.pending(Lane::Forge, usize::MAX).await.unwrap().len() as u64, report.entries);
     report.entries
 }
 

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{BlobRef, NodeId, TaskId};
+use bzzz_actors::task::{BlobRef, Lane, NodeId, TaskId};
 
 use blobs::Blobs;
 pub use error::{JournalOpenError, VerifyError};
@@ -102,6 +102,10 @@ impl Journal for SqliteJournal {
         self.read(JournalReader::tasks).await
     }
 
+    async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        self.read(JournalReader::unfinished).await
+    }
+
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
         let (blobs, bytes) = (self.blobs.clone(), bytes.to_vec());
         blocking(move || blobs.put(&bytes)).await
@@ -112,8 +116,8 @@ impl Journal for SqliteJournal {
         blocking(move || blobs.get(&blob)).await
     }
 
-    async fn pending(&self, limit: usize) -> Result<Vec<Pending>, JournalError> {
-        self.read(move |reader| reader.pending(limit)).await
+    async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
+        self.read(move |reader| reader.pending(lane, limit)).await
     }
 
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::journal::{JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{Epoch, TaskId};
+use bzzz_actors::task::{Epoch, Lane, TaskId};
 use rusqlite::{Connection, params};
 
 use super::blobs::Blobs;
@@ -43,17 +43,29 @@ impl JournalReader {
 
     /// Every task that has events, in the order of its last one.
     pub fn tasks(&self) -> Result<Vec<TaskId>, JournalError> {
-        let query = "SELECT task, max(seq) AS last FROM events GROUP BY task ORDER BY last";
+        self.named("SELECT task, max(seq) AS last FROM events GROUP BY task ORDER BY last")
+    }
+
+    /// Those of [`Self::tasks`] whose last event does not end their life on this node.
+    pub fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        self.named(
+            "SELECT latest.task FROM (SELECT task, max(seq) AS last FROM events GROUP BY task) AS latest
+             JOIN events ON events.seq = latest.last
+             WHERE events.kind NOT IN ('cleaned_up', 'claim_lost') ORDER BY latest.last",
+        )
+    }
+
+    fn named(&self, query: &str) -> Result<Vec<TaskId>, JournalError> {
         let names = self.texts(query, params![])?;
         let damaged = |why| JournalError::Damaged(format!("{}: {why}", self.path.display()));
         names.iter().map(|name| name.parse().map_err(damaged)).collect()
     }
 
-    /// The notices that wait, oldest first, at most `limit`.
-    pub fn pending(&self, limit: usize) -> Result<Vec<Pending>, JournalError> {
+    /// The notices of one lane that wait, oldest first, at most `limit`.
+    pub fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
         let query = "SELECT outbox.id, outbox.notice, events.task, events.epoch, events.at_ms
                      FROM outbox JOIN events ON events.seq = outbox.event
-                     WHERE settled_at_ms IS NULL ORDER BY outbox.id LIMIT ?1";
+                     WHERE settled_at_ms IS NULL AND lane = ?1 ORDER BY outbox.id LIMIT ?2";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = || {
             let mut statement = self.connection.prepare(query)?;
@@ -61,7 +73,7 @@ impl JournalReader {
                 let [id, epoch, at_ms] = [row.get(0)?, row.get(3)?, row.get(4)?].map(i64::cast_unsigned);
                 Ok((id, epoch, at_ms, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
             };
-            statement.query_map([limit], row)?.collect::<rusqlite::Result<Vec<_>>>()
+            statement.query_map(params![lane.name(), limit], row)?.collect::<rusqlite::Result<Vec<_>>>()
         };
         let to_pending = |(id, epoch, recorded_at_ms, notice, task): (u64, u64, u64, String, String)| {
             let damaged = |why: &dyn std::fmt::Display| {

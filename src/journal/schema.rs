@@ -46,11 +46,12 @@ CREATE TRIGGER events_are_not_removed BEFORE DELETE ON events
 CREATE TABLE outbox (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     event         INTEGER NOT NULL REFERENCES events (seq),
+    lane          TEXT    NOT NULL,
     notice        TEXT    NOT NULL,
     settled_at_ms INTEGER,
     dropped_why   TEXT
 ) STRICT;
-CREATE INDEX outbox_waiting ON outbox (id) WHERE settled_at_ms IS NULL;
+CREATE INDEX outbox_waiting ON outbox (lane, id) WHERE settled_at_ms IS NULL;
 ";
 
 pub(super) fn file_in(data_dir: &Path) -> PathBuf {

@@ -125,7 +125,7 @@ impl<'t> Inserts<'t> {
     fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
         let columns = RawEntry::COLUMNS;
         let event = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-        let notice = "INSERT INTO outbox (event, notice) VALUES (?1, ?2)";
+        let notice = "INSERT INTO outbox (event, lane, notice) VALUES (?1, ?2, ?3)";
         Ok(Self { event: transaction.prepare(&event)?, notice: transaction.prepare(notice)? })
     }
 
@@ -134,8 +134,9 @@ impl<'t> Inserts<'t> {
         let [seq, at_ms, epoch] = [*seq, *at_ms, *epoch].map(u64::cast_signed);
         self.event.execute(params![seq, at_ms, node, task, epoch, kind, body, hash.0])?;
         for notice in notices {
+            let lane = notice.lane().name();
             let notice = serde_json::to_string(notice).map_err(to_sql_failure)?;
-            self.notice.execute(params![seq, notice])?;
+            self.notice.execute(params![seq, lane, notice])?;
         }
         Ok(())
     }

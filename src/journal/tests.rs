@@ -90,7 +90,14 @@ async fn what_was_recorded_reads_back_after_reopening() {
     let events = vec![
         TaskEvent::CommandFinished { step: 3, outcome },
         TaskEvent::WorkProduced {
-            produced: Produced { tree, files: 1, insertions: 1, deletions: 0, diff: diff.clone() },
+            produced: Produced {
+                tree,
+                files: 1,
+                insertions: 1,
+                deletions: 0,
+                diff: diff.clone(),
+                shown: "+ line".into(),
+            },
         },
         TaskEvent::PullRequestMerged,
         TaskEvent::CleanedUp { diff: None },
@@ -164,10 +171,10 @@ async fn notices_wait_in_order_until_they_are_settled() {
     let batch =
         vec![with_comment(with_comment(entry(1, "a"), "one"), "two"), with_comment(entry(2, "b"), "three")];
     let recorded = journal.append(batch).await.unwrap();
-    let pending = journal.pending(10).await.unwrap();
+    let pending = journal.pending(Lane::Forge, 10).await.unwrap();
     assert_eq!(comments(&pending), ["one", "two", "three"]);
     assert_eq!((&pending[2].task, pending[2].recorded_at_ms), (&task(2), recorded[1].at_ms));
-    assert_eq!(comments(&journal.pending(2).await.unwrap()), ["one", "two"]);
+    assert_eq!(comments(&journal.pending(Lane::Forge, 2).await.unwrap()), ["one", "two"]);
 
     journal.settle(pending[1].id, &Delivery::Delivered).await.unwrap();
     journal.settle(pending[0].id, &Delivery::Dropped { why: "too old".into() }).await.unwrap();
@@ -175,14 +182,43 @@ async fn notices_wait_in_order_until_they_are_settled() {
     assert!(matches!(journal.settle(99, &Delivery::Delivered).await, Err(JournalError::Damaged(_))));
     drop(journal);
     let journal = folder.open();
-    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["three"]);
+    assert_eq!(comments(&journal.pending(Lane::Forge, 10).await.unwrap()), ["three"]);
     // A number is never used again: it is part of the notice's idempotency key.
     journal.append(vec![with_comment(entry(1, "c"), "four")]).await.unwrap();
-    let ids: Vec<u64> = journal.pending(10).await.unwrap().iter().map(|pending| pending.id).collect();
+    let ids: Vec<u64> =
+        journal.pending(Lane::Forge, 10).await.unwrap().iter().map(|pending| pending.id).collect();
     assert_eq!(ids, [3, 4]);
     let why = "SELECT dropped_why FROM outbox WHERE id = 1";
     let why: String = Connection::open(folder.file()).unwrap().query_row(why, [], |row| row.get(0)).unwrap();
     assert_eq!(why, "too old");
+}
+
+#[tokio::test]
+async fn a_lane_shows_only_its_own_notices() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let mut both = with_comment(entry(1, "a"), "one");
+    both.notices.push(Notice::HiveClaim);
+    journal.append(vec![both]).await.unwrap();
+    assert_eq!(comments(&journal.pending(Lane::Forge, 10).await.unwrap()), ["one"]);
+    let hive = journal.pending(Lane::Hive, 10).await.unwrap();
+    assert_eq!(hive.iter().map(|it| it.notice.clone()).collect::<Vec<_>>(), [Notice::HiveClaim]);
+    assert_eq!(journal.pending(Lane::Swarm, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_task_is_unfinished_until_its_last_event_ends_it() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let ended = |number| Entry { event: TaskEvent::CleanedUp { diff: None }, ..entry(number, "") };
+    let lost = |number| Entry { event: TaskEvent::ClaimLost { holder: "b".into() }, ..entry(number, "") };
+    journal
+        .append(vec![entry(1, "a"), entry(2, "a"), ended(2), lost(3), entry(4, "a"), ended(4)])
+        .await
+        .unwrap();
+    assert_eq!(journal.unfinished().await.unwrap(), [task(1)]);
+    journal.append(vec![entry(4, "again")]).await.unwrap();
+    assert_eq!(journal.unfinished().await.unwrap(), [task(1), task(4)]);
 }
 
 #[tokio::test]
@@ -195,12 +231,12 @@ async fn a_full_disk_loses_nothing_and_records_nothing_of_the_batch() {
     let error = journal.append(batch()).await.unwrap_err();
     assert!(matches!(&error, JournalError::Unavailable(why) if why.contains("full")), "{error}");
     assert_eq!(journal.tasks().await.unwrap(), [task(1)]);
-    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["before"]);
+    assert_eq!(comments(&journal.pending(Lane::Forge, 10).await.unwrap()), ["before"]);
 
     journal.writer.limit_pages(1_000_000).await;
     let recorded = journal.append(batch()).await.unwrap();
     assert_eq!(recorded.iter().map(|recorded| recorded.seq.0).collect::<Vec<_>>(), [2, 3]);
-    assert_eq!(comments(&journal.pending(10).await.unwrap()), ["before", "lost"]);
+    assert_eq!(comments(&journal.pending(Lane::Forge, 10).await.unwrap()), ["before", "lost"]);
     assert_eq!(journal.verify().await.unwrap().entries, 3);
 }
 

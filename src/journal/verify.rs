@@ -79,6 +79,7 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
     match event {
         TaskEvent::CommandFinished { outcome, .. } => outcome.whole.iter().collect(),
         TaskEvent::WorkProduced { produced } => vec![&produced.diff],
+        TaskEvent::Escalated { saved, .. } => saved.iter().map(|saved| &saved.diff).collect(),
         TaskEvent::ChecksFinished { results, .. } => {
             results.iter().filter_map(|result| result.outcome.whole.as_ref()).collect()
         }
@@ -87,6 +88,7 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::ClaimIntended { .. }
         | TaskEvent::Claimed { .. }
         | TaskEvent::ClaimLost { .. }
+        | TaskEvent::LeaseIntended { .. }
         | TaskEvent::LeaseRenewed { .. }
         | TaskEvent::LeaseLost { .. }
         | TaskEvent::Prepared { .. }
@@ -94,16 +96,12 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::PlanDrafted { .. }
         | TaskEvent::PlanSettled { .. }
         | TaskEvent::Replied { .. }
-        | TaskEvent::CommandStarted { .. }
-        | TaskEvent::Nudged { .. }
         | TaskEvent::WorkRefused { .. }
-        | TaskEvent::PublishIntended { .. }
         | TaskEvent::Published { .. }
         | TaskEvent::PullRequestOpened { .. }
         | TaskEvent::PullRequestMerged
         | TaskEvent::PullRequestClosed
         | TaskEvent::Advised { .. }
-        | TaskEvent::Escalated { .. }
         | TaskEvent::HumanAnswered { .. }
         | TaskEvent::Stalled { .. }
         | TaskEvent::Cancelled { .. }
