@@ -1,1 +1,4 @@
 //! The Bzzz node.
+
+pub mod github;
+pub mod http;
