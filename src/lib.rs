@@ -1,4 +1,5 @@
 //! The Bzzz node.
 
 pub mod github;
+pub mod hive;
 pub mod http;
