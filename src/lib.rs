@@ -3,3 +3,4 @@
 pub mod github;
 pub mod hive;
 pub mod http;
+pub mod ollama;
