@@ -3,4 +3,5 @@
 pub mod github;
 pub mod hive;
 pub mod http;
+pub mod n8n;
 pub mod ollama;
