@@ -1,6 +1,11 @@
 //! The Bzzz node.
 
 pub mod cli;
+pub mod github;
+pub mod hive;
+pub mod http;
 pub mod journal;
+pub mod n8n;
+pub mod ollama;
 pub mod settings;
 pub mod telemetry;

@@ -1,0 +1,128 @@
+//! The forge: GitHub's REST interface, on github.com or a GitHub Enterprise.
+//!
+//! Holds true: every call is bounded in time and length; a call is sent once, and who called decides whether it is
+//! safe to send again; while the forge says "not before", nothing is sent; everything read from it is untrusted text.
+
+mod api;
+mod conversation;
+mod listing;
+mod pacing;
+mod pulls;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bzzz_actors::ports::forge::{
+    Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, Repository,
+};
+use bzzz_actors::task::{Issue, RepoId, TaskId};
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+use crate::http::SetupError;
+use api::{Api, Call};
+use listing::ListingCache;
+use wire::{WireIssue, WireRepository, WireUser};
+
+#[derive(Debug, Clone)]
+pub struct GitHubOptions {
+    /// `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise. `http` on this machine only.
+    pub api_url: String,
+    pub token: SecretString,
+    /// For a whole call with its answer. Too short, and calls that had their effect count as unknown.
+    pub request_timeout: Duration,
+    /// The pause between two writes; GitHub asks for a second at least, and limits accounts that write faster.
+    pub write_interval: Duration,
+    /// Where the listings' validators are kept; `None` keeps them in memory only.
+    pub listing_file: Option<PathBuf>,
+}
+
+/// One account's way to the forge.
+pub struct GitHub {
+    api: Api,
+    listings: ListingCache,
+    login: OnceCell<String>,
+}
+
+impl GitHub {
+    /// # Errors
+    /// An address or token that can't be used. Nothing is sent yet.
+    pub fn new(options: GitHubOptions) -> Result<Self, SetupError> {
+        let api =
+            Api::new(&options.api_url, &options.token, options.request_timeout, options.write_interval)?;
+        let listings = ListingCache::open(options.listing_file, &options.token);
+        Ok(Self { api, listings, login: OnceCell::new() })
+    }
+
+    /// A token's account never changes: it is asked for once.
+    async fn known_login(&self) -> Result<&str, ForgeError> {
+        let login = self.login.get_or_try_init(|| async {
+            let call = Call::new("get the token's account".to_owned(), "metadata: read");
+            let reply = self.api.get(&call, &self.api.route(&["user"], &[]), None).await?;
+            Ok(reply.parse::<WireUser>(&call)?.login)
+        });
+        Ok(login.await?)
+    }
+}
+
+#[async_trait]
+impl Forge for GitHub {
+    async fn login(&self) -> Result<String, ForgeError> {
+        Ok(self.known_login().await?.to_owned())
+    }
+
+    async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError> {
+        let call = Call::new(format!("get repository {repo}"), "metadata: read");
+        let route = self.api.route(&["repos", repo.owner(), repo.name()], &[]);
+        let reply = self.api.get(&call, &route, None).await?;
+        Ok(reply.parse::<WireRepository>(&call)?.into_repository(repo))
+    }
+
+    async fn open_issues(&self, repo: &RepoId, label: &str) -> Result<IssueList, ForgeError> {
+        listing::open_issues(&self.api, &self.listings, repo, label).await
+    }
+
+    async fn issue(&self, task: &TaskId) -> Result<Issue, ForgeError> {
+        let (call, reply) = conversation::issue_reply(&self.api, task).await?;
+        let issue = reply.parse::<WireIssue>(&call)?.into_issue();
+        issue.ok_or_else(|| ForgeError::NotFound { call: format!("{} (it is a pull request)", call.name) })
+    }
+
+    async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {
+        conversation::comments(&self.api, task).await
+    }
+
+    async fn put_comment(&self, task: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError> {
+        conversation::put_comment(&self.api, self.known_login().await?, task, marker, body).await
+    }
+
+    async fn change_labels(&self, task: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
+        let current = self.issue(task).await?.labels;
+        conversation::change_labels(&self.api, task, &current, add, remove).await
+    }
+
+    async fn assign(&self, task: &TaskId) -> Result<(), ForgeError> {
+        conversation::assign(&self.api, self.known_login().await?, task).await
+    }
+
+    async fn find_pull_request(&self, repo: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError> {
+        pulls::find(&self.api, repo, head, pulls::Which::All).await
+    }
+
+    async fn open_pull_request(
+        &self,
+        repo: &RepoId,
+        pull_request: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
+        pulls::open(&self.api, repo, pull_request).await
+    }
+
+    async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {
+        pulls::get(&self.api, repo, number).await
+    }
+}

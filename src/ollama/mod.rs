@@ -1,0 +1,178 @@
+//! A local model behind Ollama's own interface (`/api/chat`), streamed.
+//!
+//! Holds true: every caller sends the same window and launch options, since any difference makes the server load the
+//! model anew; a reply is whole or an error, never a part that passes for all of it; a call that is dropped closes its
+//! connection, which ends the generation.
+
+mod refusal;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod thinking;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bzzz_actors::ports::model::{ChatRequest, Completion, Model, ModelError};
+use reqwest::{Client, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::http::{BaseUrl, PlainHttp, SetupError, client, describe, excerpt, read_to_end};
+use refusal::refusal;
+use reply::{Limits, ReplyReader};
+
+/// The longest list of models that is read.
+const MAX_TAGS_BYTES: usize = 4 * 1024 * 1024;
+/// The longest body of an error that is read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// For the list of models, which needs no model loaded.
+const TAGS_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Clone)]
+pub struct OllamaOptions {
+    pub url: String,
+    /// The window, for every call: a call with another one would load the model anew.
+    pub context_tokens: u32,
+    pub temperature: f32,
+    /// How long the model stays loaded after a call: longer than the longest command, or each step pays a load.
+    pub keep_alive: Duration,
+    pub connect_timeout: Duration,
+    /// Until the reply begins. Loading a model takes minutes, during which the server says nothing.
+    pub first_byte_timeout: Duration,
+    /// The longest silence within a reply.
+    pub chunk_timeout: Duration,
+    /// A reply is cut there, as if the model had reached its limit.
+    pub max_reply_bytes: usize,
+    /// The longest line of the stream. A longer one ends the call.
+    pub max_line_bytes: usize,
+}
+
+impl OllamaOptions {
+    /// The limits that suit a local server.
+    pub fn new(url: impl Into<String>, context_tokens: u32) -> Self {
+        Self {
+            url: url.into(),
+            context_tokens,
+            temperature: 0.2,
+            keep_alive: Duration::from_secs(30 * 60),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(5 * 60),
+            chunk_timeout: Duration::from_secs(60),
+            max_reply_bytes: 1024 * 1024,
+            max_line_bytes: 1024 * 1024,
+        }
+    }
+}
+
+pub struct Ollama {
+    client: Client,
+    base: BaseUrl,
+    options: OllamaOptions,
+}
+
+impl Ollama {
+    /// # Errors
+    /// An address that can't be used. Nothing is sent yet.
+    pub fn new(options: OllamaOptions) -> Result<Self, SetupError> {
+        let base = BaseUrl::parse(&options.url, PlainHttp::Anywhere)?;
+        Ok(Self { client: client(&base, options.connect_timeout)?, base, options })
+    }
+
+    fn body(&self, request: &ChatRequest) -> Value {
+        json!({
+            "model": request.model,
+            "messages": request.messages,
+            "stream": true,
+            // Newer servers then answer with an error where they would drop the oldest messages unsaid.
+            "truncate": false,
+            "shift": false,
+            "keep_alive": format!("{}s", self.options.keep_alive.as_secs()),
+            "options": {
+                "num_ctx": self.options.context_tokens,
+                "num_predict": request.max_output_tokens,
+                "temperature": self.options.temperature,
+            },
+        })
+    }
+
+    async fn read_reply(
+        &self,
+        mut response: Response,
+        model: &ChatRequest,
+    ) -> Result<Completion, ModelError> {
+        let limits = Limits {
+            line_bytes: self.options.max_line_bytes,
+            reply_bytes: self.options.max_reply_bytes,
+            output_tokens: model.max_output_tokens,
+        };
+        let mut reader = ReplyReader::new(limits);
+        loop {
+            let chunk = timeout(self.options.chunk_timeout, response.chunk()).await.map_err(|_| {
+                ModelError::Unavailable(format!(
+                    "silent for {:?} in the middle of a reply",
+                    self.options.chunk_timeout
+                ))
+            })?;
+            let chunk = chunk.map_err(|error| ModelError::Unavailable(describe(&error)))?;
+            let finished = match &chunk {
+                Some(bytes) => reader.take(bytes)?,
+                None => Some(reader.end()?),
+            };
+            if let Some(completion) = finished {
+                return Ok(completion);
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    models: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    name: String,
+}
+
+#[async_trait]
+impl Model for Ollama {
+    async fn models(&self) -> Result<Vec<String>, ModelError> {
+        let request = self.client.get(self.base.join(&["api", "tags"])).timeout(TAGS_TIMEOUT);
+        let response = request.send().await.map_err(|error| ModelError::Unavailable(describe(&error)))?;
+        let status = response.status();
+        let body = read_to_end(response, MAX_TAGS_BYTES).await;
+        let body = body.map_err(|error| ModelError::Unavailable(error.to_string()))?;
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), &body, ""));
+        }
+        let tags: Tags = serde_json::from_slice(&body).map_err(|error| {
+            ModelError::Unavailable(format!("its list of models can't be read, {error}: {}", excerpt(&body)))
+        })?;
+        Ok(tags.models.into_iter().map(|tag| tag.name).collect())
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
+        let started = Instant::now();
+        let sent = self.client.post(self.base.join(&["api", "chat"])).json(&self.body(request)).send();
+        let response = timeout(self.options.first_byte_timeout, sent)
+            .await
+            .map_err(|_| {
+                ModelError::Unavailable(format!(
+                    "no reply began within {:?}",
+                    self.options.first_byte_timeout
+                ))
+            })?
+            .map_err(|error| ModelError::Unavailable(describe(&error)))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = timeout(self.options.chunk_timeout, read_to_end(response, MAX_ERROR_BYTES)).await;
+            let body = body.ok().and_then(Result::ok).unwrap_or_default();
+            return Err(refusal(status.as_u16(), &body, &request.model));
+        }
+        let completion = self.read_reply(response, request).await?;
+        Ok(Completion { duration: started.elapsed(), ..completion })
+    }
+}

@@ -1,0 +1,120 @@
+//! The adapter against a server that answers exactly as told.
+
+use std::time::Duration;
+
+use bzzz_actors::ports::model::{ChatRequest, Finish, Message, Model, ModelError, Role};
+use serde_json::json;
+
+use super::{Ollama, OllamaOptions};
+use crate::http::canned::{Answer, Canned};
+
+fn request() -> ChatRequest {
+    ChatRequest {
+        model: "m:1".to_owned(),
+        messages: vec![Message { role: Role::System, content: "be brief".to_owned() }],
+        max_output_tokens: 64,
+    }
+}
+
+fn ollama_with(server: &Canned, change: impl FnOnce(&mut OllamaOptions)) -> Ollama {
+    let mut options = OllamaOptions::new(&server.url, 4096);
+    change(&mut options);
+    Ollama::new(options).unwrap()
+}
+
+const PART: &str = "{\"message\":{\"content\":\"word \"},\"done\":false}\n";
+const LAST: &str = "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":9,\"eval_count\":2}\n";
+
+#[tokio::test]
+async fn a_chat_is_sent_with_the_window_and_read_to_its_end() {
+    let server = Canned::serve(vec![Answer::stream(200, &format!("{PART}{PART}{LAST}"))]).await;
+    let completion = ollama_with(&server, |_| {}).chat(&request()).await.unwrap();
+    assert_eq!((completion.content.as_str(), completion.finish), ("word word ", Finish::Stop));
+    assert_eq!((completion.prompt_tokens, completion.output_tokens), (9, 2));
+    assert!(completion.duration > Duration::ZERO);
+    let seen = &server.seen()[0];
+    assert_eq!(seen.line, "POST /api/chat");
+    let mut body = seen.json();
+    let temperature = body["options"]["temperature"].take();
+    assert!((temperature.as_f64().unwrap() - 0.2).abs() < 1e-6);
+    assert_eq!(
+        body,
+        json!({
+            "model": "m:1",
+            "messages": [{"role": "system", "content": "be brief"}],
+            "stream": true, "truncate": false, "shift": false, "keep_alive": "1800s",
+            "options": {"num_ctx": 4096, "num_predict": 64, "temperature": null},
+        })
+    );
+}
+
+#[tokio::test]
+async fn every_failure_is_told_apart() {
+    let server = Canned::serve(vec![
+        Answer::json(404, "{\"error\":\"model 'm:1' not found\"}"),
+        Answer::json(503, "{\"error\":\"server busy\"}"),
+        Answer::json(400, "{\"error\":\"input length exceeds the context length\"}"),
+        Answer::json(400, "{\"error\":\"bad option\"}"),
+        Answer::stream(200, PART),
+        Answer::stream(200, &format!("{PART}{{\"error\":\"runner died\"}}\n")),
+        Answer::Drop,
+        Answer::half(200, PART),
+    ])
+    .await;
+    let ollama = ollama_with(&server, |_| {});
+    let mut errors = Vec::new();
+    for _ in 0..8 {
+        errors.push(ollama.chat(&request()).await.unwrap_err());
+    }
+    assert_eq!(errors[0], ModelError::Missing { model: "m:1".to_owned() });
+    assert_eq!(errors[1], ModelError::Unavailable("status 503: server busy".to_owned()));
+    assert!(matches!(errors[2], ModelError::Overflow(_)));
+    assert!(matches!(errors[3], ModelError::Refused(_)));
+    assert!(errors[4..].iter().all(ModelError::is_retryable), "{errors:?}");
+    assert_eq!(server.seen().len(), 8, "nothing is sent twice");
+}
+
+#[tokio::test]
+async fn each_silence_has_its_limit() {
+    let begun = format!("HTTP/1.1 200 OK\r\n\r\n{PART}");
+    let server = Canned::serve(vec![Answer::Stall(Vec::new()), Answer::Stall(begun.into_bytes())]).await;
+    let ollama = ollama_with(&server, |options| {
+        options.first_byte_timeout = Duration::from_millis(150);
+        options.chunk_timeout = Duration::from_millis(150);
+    });
+    let first = ollama.chat(&request()).await.unwrap_err().to_string();
+    assert!(first.contains("no reply began within 150ms"), "{first}");
+    let second = ollama.chat(&request()).await.unwrap_err().to_string();
+    assert!(second.contains("silent for 150ms"), "{second}");
+}
+
+#[tokio::test]
+async fn an_endless_stream_is_cut_and_closed() {
+    let server = Canned::serve(vec![Answer::Endless(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), PART.into())]).await;
+    let completion = ollama_with(&server, |_| {}).chat(&request()).await.unwrap();
+    assert_eq!(completion.finish, Finish::Length);
+    assert!(completion.content.starts_with("word word"));
+    server.client_gone().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_closes_its_connection() {
+    let begun = format!("HTTP/1.1 200 OK\r\n\r\n{PART}");
+    let server = Canned::serve(vec![Answer::Stall(begun.into_bytes())]).await;
+    let ollama = ollama_with(&server, |_| {});
+    let call = tokio::spawn(async move { ollama.chat(&request()).await });
+    while server.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    server.client_gone().await;
+}
+
+#[tokio::test]
+async fn the_models_of_the_server_are_listed() {
+    let body = r#"{"models":[{"name":"a:7b","model":"a:7b","size":1},{"name":"b:latest"}]}"#;
+    let server = Canned::serve(vec![Answer::json(200, body), Answer::json(500, "")]).await;
+    let ollama = ollama_with(&server, |_| {});
+    assert_eq!(ollama.models().await.unwrap(), ["a:7b", "b:latest"]);
+    assert!(ollama.models().await.unwrap_err().is_retryable());
+}
