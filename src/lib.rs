@@ -1,1 +1,4 @@
 //! The Bzzz node.
+
+pub mod docker;
+pub mod sandbox;

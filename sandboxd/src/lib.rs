@@ -7,6 +7,8 @@
 pub mod frame;
 mod message;
 
+pub use serde_bytes::ByteBuf;
+
 pub use message::{Ending, HostFrame, Input, Job, Output, Part, Refusal, SandboxFrame};
 
 /// Stands in the greeting of both sides. A node and a sandboxd of different versions do not talk.

@@ -142,6 +142,8 @@ impl Daemon {
         let running = self.job.as_ref().map(|job| job.number);
         match frame {
             HostFrame::Hello { nonce, .. } => {
+                // What another host asked for is not for this one. It asks for what it wants to know.
+                self.to_report.clear();
                 self.outbox.push(&SandboxFrame::Greeting { version: PROTOCOL_VERSION, nonce, running });
             }
             HostFrame::Ping { nonce } => self.outbox.push(&SandboxFrame::Pong { nonce }),

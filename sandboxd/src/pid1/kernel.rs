@@ -35,7 +35,7 @@ pub(crate) enum Reaped {
 
 pub(crate) fn reap() -> Reaped {
     loop {
-        match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => return Reaped::Child(pid, status),
             Ok(None) => return Reaped::NoneDead,
             Err(rustix::io::Errno::INTR) => {}
