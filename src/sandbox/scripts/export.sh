@@ -21,8 +21,8 @@ if ! git_in_store add --all . 2>/dev/null; then
     git_in_store add --all .
 fi
 tree=$(git_in_store write-tree)
-export GIT_AUTHOR_NAME=sandbox GIT_AUTHOR_EMAIL=sandbox@localhost GIT_AUTHOR_DATE='1 +0000'
-export GIT_COMMITTER_NAME=sandbox GIT_COMMITTER_EMAIL=sandbox@localhost GIT_COMMITTER_DATE='1 +0000'
+export GIT_AUTHOR_NAME=sandbox GIT_AUTHOR_EMAIL=sandbox@localhost GIT_AUTHOR_DATE='@1 +0000'
+export GIT_COMMITTER_NAME=sandbox GIT_COMMITTER_EMAIL=sandbox@localhost GIT_COMMITTER_DATE='@1 +0000'
 commit=$(git_in_store commit-tree "$tree" -p "$base" -m work </dev/null)
 git_in_store update-ref refs/heads/work "$commit"
 git_in_store bundle create --quiet - refs/heads/work "^$base"

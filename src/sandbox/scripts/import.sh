@@ -4,8 +4,9 @@ cd "$repo"
 tar -x --no-same-owner -f -
 [ -d .git/objects ] || complain "the archive holds no folder .git"
 git config core.bare false
-git config user.name "Bzzz sandbox"
-git config user.email "sandbox@localhost"
+# For every repository in the sandbox: tests of software that uses git make their own.
+git config --file "$HOME/.gitconfig" user.name "Bzzz sandbox"
+git config --file "$HOME/.gitconfig" user.email "sandbox@localhost"
 git config gc.auto 0
 git config maintenance.auto false
 git config advice.detachedHead false

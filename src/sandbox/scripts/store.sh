@@ -1,4 +1,4 @@
-# Sourced before the import's and the export's script.
+# Stands before the script of an import and of an export.
 #
 # The export has a store of its own beside the work tree, with its own configuration, index and objects: whatever a
 # command does to /work/repo/.git (hooks, filters, a broken config, `rm -rf`), the tree can still be written down.
