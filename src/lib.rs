@@ -1,11 +1,13 @@
 //! The Bzzz node.
 
 pub mod cli;
+pub mod docker;
 pub mod github;
 pub mod hive;
 pub mod http;
 pub mod journal;
 pub mod n8n;
 pub mod ollama;
+pub mod sandbox;
 pub mod settings;
 pub mod telemetry;

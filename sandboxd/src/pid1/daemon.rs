@@ -1,0 +1,269 @@
+//! The loop: one thread, one `poll`, everything in its turn.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::stdio::{stdin, stdout};
+use sandboxd::frame::Decoder;
+use sandboxd::{
+    Ending, HostFrame, Job, MAX_CAPTURE_BYTES, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, Output, PROTOCOL_VERSION,
+    Refusal, SandboxFrame,
+};
+
+use super::capture::Captured;
+use super::job::RunningJob;
+use super::kernel::{self, ChildNews, OomCounter, Reaped};
+use super::outbox::Outbox;
+use super::outcomes::{Outcome, Outcomes};
+
+/// How long a sweep waits for the news of a death before it kills again. The news nearly always comes first.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often a standard input that has ended is tried again: a host that went away may come back to it.
+const DETACHED_INTERVAL: Duration = Duration::from_millis(200);
+
+pub(crate) struct Daemon {
+    /// Without a frame from a host for so long, the sandbox ends itself.
+    orphan_grace: Duration,
+    last_heard: Instant,
+    /// Standard input is at its end and not worth polling before this.
+    detached_until: Option<Instant>,
+    decoder: Decoder,
+    outbox: Outbox,
+    outcomes: Outcomes,
+    /// Jobs whose outcome the host is to be told as soon as the outbox has room.
+    to_report: VecDeque<u32>,
+    job: Option<RunningJob>,
+    children: ChildNews,
+    oom: OomCounter,
+    buffer: Box<[u8; MAX_DATA_BYTES]>,
+}
+
+/// What a turn of the loop found to do.
+#[derive(Default)]
+struct Ready {
+    host: bool,
+    children: bool,
+}
+
+impl Daemon {
+    pub(crate) fn new(orphan_grace: Duration) -> io::Result<Self> {
+        kernel::do_not_block(stdout())?;
+        Ok(Self {
+            orphan_grace,
+            last_heard: Instant::now(),
+            detached_until: None,
+            decoder: Decoder::new(),
+            outbox: Outbox::default(),
+            outcomes: Outcomes::default(),
+            to_report: VecDeque::new(),
+            job: None,
+            children: ChildNews::new()?,
+            oom: OomCounter::new(),
+            buffer: Box::new([0; MAX_DATA_BYTES]),
+        })
+    }
+
+    /// Returns when no host has been heard of for the orphan grace.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        while self.last_heard.elapsed() < self.orphan_grace {
+            let ready = self.wait()?;
+            if ready.children {
+                self.children.drain();
+            }
+            if ready.host {
+                self.hear_host()?;
+            }
+            self.drive_job();
+            self.report();
+            self.outbox.flush(stdout());
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let now = Instant::now();
+        let mut polled = vec![PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN)];
+        let is_attached = self.detached_until.is_none_or(|until| now >= until);
+        if is_attached {
+            polled.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+        }
+        if !self.outbox.is_empty() {
+            polled.push(PollFd::from_borrowed_fd(stdout(), PollFlags::OUT));
+        }
+        if let Some(job) = &self.job {
+            polled
+                .extend(job.readable(&self.outbox).map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+            polled.extend(job.writable().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::OUT)));
+        }
+        let timeout = Timespec::try_from(self.until_next_turn(now)).map_err(io::Error::other)?;
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(problem) => return Err(problem.into()),
+        }
+        let has_news = |at: usize| !polled[at].revents().is_empty();
+        Ok(Ready { children: has_news(0), host: is_attached && has_news(1) })
+    }
+
+    fn until_next_turn(&self, now: Instant) -> Duration {
+        let mut next = self.last_heard + self.orphan_grace;
+        if let Some(until) = self.detached_until.filter(|until| *until > now) {
+            next = next.min(until);
+        }
+        if let Some(job) = &self.job {
+            next = next.min(if job.is_running() { job.deadline } else { now + SWEEP_INTERVAL });
+        }
+        next.saturating_duration_since(now)
+    }
+
+    fn hear_host(&mut self) -> io::Result<()> {
+        self.detached_until = None;
+        match rustix::io::read(stdin(), &mut self.buffer[..]) {
+            Ok(0) => self.detached_until = Some(Instant::now() + DETACHED_INTERVAL),
+            Ok(read) => {
+                self.decoder.feed(&self.buffer[..read]);
+                while let Some(frame) = self.decoder.next() {
+                    // A damaged frame is what a dead host sent half of. The one behind it is whole.
+                    if let Ok(frame) = frame {
+                        self.last_heard = Instant::now();
+                        self.obey(frame);
+                    }
+                }
+            }
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(problem) => return Err(problem.into()),
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, frame: HostFrame) {
+        let running = self.job.as_ref().map(|job| job.number);
+        match frame {
+            HostFrame::Hello { nonce, .. } => {
+                // What another host asked for is not for this one. It asks for what it wants to know.
+                self.to_report.clear();
+                self.outbox.push(&SandboxFrame::Greeting { version: PROTOCOL_VERSION, nonce, running });
+            }
+            HostFrame::Ping { nonce } => self.outbox.push(&SandboxFrame::Pong { nonce }),
+            HostFrame::Run(job) => self.start(&job),
+            HostFrame::Input { job, data } => {
+                if let Some(job) = self.running(job) {
+                    job.take_input(data);
+                }
+            }
+            HostFrame::InputEnd { job } => {
+                if let Some(job) = self.running(job) {
+                    job.end_input();
+                }
+            }
+            HostFrame::Cancel { job } => {
+                if let Some(job) = self.running(job) {
+                    job.end_with(Ending::Cancelled);
+                }
+            }
+            HostFrame::Ack { job } => self.outcomes.forget(job),
+            HostFrame::Recall { job } if running == Some(job) => {
+                self.outbox.push(&SandboxFrame::Running { job });
+            }
+            HostFrame::Recall { job } if self.outcomes.get(job).is_some() => self.will_report(job),
+            HostFrame::Recall { job } => self.outbox.push(&SandboxFrame::Unknown { job }),
+        }
+    }
+
+    fn running(&mut self, number: u32) -> Option<&mut RunningJob> {
+        self.job.as_mut().filter(|job| job.number == number)
+    }
+
+    fn start(&mut self, job: &Job) {
+        if self.outcomes.get(job.number).is_some() {
+            return self.will_report(job.number);
+        }
+        if let Some(running) = &self.job {
+            if running.number != job.number {
+                let why = Refusal::Busy { running: running.number };
+                self.outbox.push(&SandboxFrame::Refused { job: job.number, why });
+            }
+            return;
+        }
+        let is_cap_kept = match job.output {
+            Output::Captured { cap_bytes } => cap_bytes <= MAX_CAPTURE_BYTES,
+            Output::Streamed { .. } => true,
+        };
+        if !is_cap_kept || job.script.len() > MAX_SCRIPT_BYTES {
+            return self.outbox.push(&SandboxFrame::Refused { job: job.number, why: Refusal::TooBig });
+        }
+        match RunningJob::start(job, self.oom.kills()) {
+            Ok(started) => self.job = Some(started),
+            Err(problem) => self.keep(Outcome {
+                job: job.number,
+                ending: Ending::NotStarted { why: problem.to_string() },
+                duration_us: 0,
+                captured: Captured::default(),
+                oom_kills: 0,
+            }),
+        }
+    }
+
+    fn drive_job(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        job.write_input(&mut self.outbox);
+        job.read_output(&mut self.buffer[..], &mut self.outbox);
+        if Instant::now() >= job.deadline {
+            job.end_with(Ending::TimedOut);
+        }
+        if reap_dead(job) == Left::Nobody || !job.is_running() && sweep(job) == Left::Nobody {
+            job.end_with(Ending::Cancelled);
+            job.all_dead();
+            job.read_output(&mut self.buffer[..], &mut self.outbox);
+        }
+        if let Some(over) = self.job.take_if(|job| job.is_over()) {
+            let outcome = over.into_outcome(self.oom.kills());
+            self.keep(outcome);
+        }
+    }
+
+    fn keep(&mut self, outcome: Outcome) {
+        let job = outcome.job;
+        self.outcomes.keep(outcome);
+        self.will_report(job);
+    }
+
+    fn will_report(&mut self, job: u32) {
+        if !self.to_report.contains(&job) {
+            self.to_report.push_back(job);
+        }
+    }
+
+    fn report(&mut self) {
+        while self.outbox.has_room() {
+            let Some(job) = self.to_report.pop_front() else { break };
+            for frame in self.outcomes.get(job).into_iter().flat_map(Outcome::frames) {
+                self.outbox.push(&frame);
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Left {
+    Somebody,
+    Nobody,
+}
+
+fn reap_dead(job: &mut RunningJob) -> Left {
+    loop {
+        match kernel::reap() {
+            Reaped::Child(child, status) => job.child_died(child, status),
+            Reaped::NoneDead => return Left::Somebody,
+            Reaped::NoneLeft => return Left::Nobody,
+        }
+    }
+}
+
+/// Kills all that is left of the job. What is dying still is waited for in later turns.
+fn sweep(job: &mut RunningJob) -> Left {
+    kernel::kill_everything();
+    reap_dead(job)
+}

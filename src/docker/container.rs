@@ -1,0 +1,197 @@
+//! What a container is made of, and how a sandbox's spec stands in its name and labels. Pure.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+};
+use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
+use bzzz_actors::task::Epoch;
+
+use super::options::{DockerOptions, SHM_BYTES};
+use super::seccomp;
+use crate::sandbox::program;
+
+const NODE_LABEL: &str = "bzzz.node";
+const TASK_LABEL: &str = "bzzz.task";
+const EPOCH_LABEL: &str = "bzzz.epoch";
+const PURPOSE_LABEL: &str = "bzzz.purpose";
+
+/// The user that the image made for this.
+const USER: &str = "1000:1000";
+
+/// Where sandboxd is mounted.
+const SANDBOXD: &str = "/sandboxd";
+
+/// More open files than any build needs, and few enough that all processes together can't use the host's up.
+const MAX_OPEN_FILES: i64 = 16 * 1024;
+
+/// One file for every so many bytes of a file system. The kernel's memory for a file counts as the sandbox's, so
+/// that millions of empty ones would fill it.
+const BYTES_A_FILE: u64 = 2048;
+
+/// By so much the largest file may outgrow the largest file system: a full disk shall say "no space left", which a
+/// program understands, before this limit kills it. The limit is there for files with holes.
+const FILE_SIZE_MARGIN_BYTES: u64 = 1024 * 1024;
+
+/// Beside what the image sets. Nobody sits at a terminal; byte code next to the sources would end up in the diff.
+const ENVIRONMENT: [&str; 7] = [
+    "HOME=/home/agent",
+    "USER=agent",
+    "LANG=C.UTF-8",
+    "TERM=dumb",
+    "PAGER=cat",
+    "GIT_PAGER=cat",
+    "PYTHONDONTWRITEBYTECODE=1",
+];
+
+/// The container of `spec`, always the same: a left-over is found by it.
+pub(super) fn name(spec: &SandboxSpec) -> String {
+    format!("bzzz-{}-{}-e{}-{}", spec.node, spec.task.slug(), spec.epoch, spec.purpose.as_str())
+}
+
+pub(super) fn labels(spec: &SandboxSpec) -> HashMap<String, String> {
+    HashMap::from([
+        (NODE_LABEL.to_owned(), spec.node.to_string()),
+        (TASK_LABEL.to_owned(), spec.task.to_string()),
+        (EPOCH_LABEL.to_owned(), spec.epoch.to_string()),
+        (PURPOSE_LABEL.to_owned(), spec.purpose.as_str().to_owned()),
+    ])
+}
+
+/// The spec that a container's labels tell; `None` when they are not all there.
+pub(super) fn spec_of(labels: &HashMap<String, String>) -> Option<SandboxSpec> {
+    let label = |name: &str| labels.get(name);
+    let purpose = [Purpose::Work, Purpose::Check]
+        .into_iter()
+        .find(|p| Some(p.as_str()) == label(PURPOSE_LABEL).map(String::as_str))?;
+    Some(SandboxSpec {
+        node: label(NODE_LABEL)?.parse().ok()?,
+        task: label(TASK_LABEL)?.parse().ok()?,
+        epoch: Epoch(label(EPOCH_LABEL)?.parse().ok()?),
+        purpose,
+    })
+}
+
+/// Finds every container of a node.
+pub(super) fn label_filter(node: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{NODE_LABEL}={node}")])])
+}
+
+pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(options.image.clone()),
+        hostname: Some("sandbox".to_owned()),
+        user: Some(USER.to_owned()),
+        working_dir: Some("/work".to_owned()),
+        env: Some(ENVIRONMENT.map(str::to_owned).to_vec()),
+        entrypoint: Some(vec![SANDBOXD.to_owned()]),
+        cmd: Some(program::arguments(options.orphan_grace)),
+        labels: Some(labels(spec)),
+        tty: Some(false),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        // A node that returns attaches again: its stdin must outlive the first one's.
+        open_stdin: Some(true),
+        stdin_once: Some(false),
+        host_config: Some(host_config(options, sandboxd)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
+    let memory = Some(options.memory_bytes as i64);
+    HostConfig {
+        runtime: options.runtime.clone(),
+        // Who sandboxd is and what it may do.
+        privileged: Some(false),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile())]),
+        network_mode: Some("none".to_owned()),
+        ipc_mode: Some("private".to_owned()),
+        init: Some(false),
+        // What it may use. As much swap as memory means: none on top.
+        memory,
+        memory_swap: memory,
+        nano_cpus: Some((options.cpus * 1e9) as i64),
+        pids_limit: Some(i64::from(options.pids)),
+        ulimits: Some(vec![
+            ulimit("nofile", MAX_OPEN_FILES),
+            ulimit("core", 0),
+            ulimit("fsize", (options.work_bytes.max(options.home_bytes) + FILE_SIZE_MARGIN_BYTES) as i64),
+        ]),
+        // Where it may write.
+        readonly_rootfs: Some(true),
+        shm_size: Some(SHM_BYTES as i64),
+        tmpfs: Some(HashMap::from([
+            ("/work".to_owned(), tmpfs(options.work_bytes, "0755")),
+            ("/tmp".to_owned(), tmpfs(options.tmp_bytes, "1777")),
+            ("/home/agent".to_owned(), tmpfs(options.home_bytes, "0755")),
+        ])),
+        mounts: Some(vec![Mount {
+            typ: Some(MountType::BIND),
+            source: Some(sandboxd.display().to_string()),
+            target: Some(SANDBOXD.to_owned()),
+            read_only: Some(true),
+            ..Mount::default()
+        }]),
+        // What stays of it: nothing.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        auto_remove: Some(true),
+        ..HostConfig::default()
+    }
+}
+
+fn ulimit(name: &str, limit: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(limit), hard: Some(limit) }
+}
+
+fn tmpfs(bytes: u64, mode: &str) -> String {
+    let files = bytes / BYTES_A_FILE;
+    // Docker's own default would be noexec, where nothing that was built could be run.
+    format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={files},uid=1000,gid=1000,mode={mode}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SandboxSpec {
+        SandboxSpec {
+            node: "node-1".parse().unwrap(),
+            task: "acme/rocket.rs#42".parse().unwrap(),
+            epoch: Epoch(3),
+            purpose: Purpose::Check,
+        }
+    }
+
+    #[test]
+    fn a_spec_is_read_back_from_its_labels() {
+        assert_eq!(spec_of(&labels(&spec())), Some(spec()));
+        let mut without_epoch = labels(&spec());
+        without_epoch.remove(EPOCH_LABEL);
+        assert_eq!(spec_of(&without_epoch), None);
+    }
+
+    #[test]
+    fn a_name_is_one_that_docker_takes() {
+        assert_eq!(name(&spec()), "bzzz-node-1-acme.rocket.rs.42-e3-check");
+    }
+
+    #[test]
+    fn the_host_is_out_of_reach() {
+        let options = super::super::options::tests::options();
+        let host = body(&spec(), &options, Path::new("/data/sandboxd-1")).host_config.unwrap();
+        assert_eq!(host.privileged, Some(false));
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!((host.cap_add, host.devices, host.binds, host.volumes_from), (None, None, None, None));
+        assert_eq!((host.pid_mode, host.userns_mode, host.uts_mode), (None, None, None));
+        assert_eq!(
+            host.mounts.map(|mounts| mounts.iter().all(|mount| mount.read_only == Some(true))),
+            Some(true)
+        );
+        assert_eq!(host.memory, host.memory_swap);
+    }
+}

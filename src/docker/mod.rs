@@ -1,0 +1,240 @@
+//! Sandboxes as Docker containers.
+//!
+//! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; [`container`] says what each is made
+//! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
+//! start, so that no word is missed.
+//!
+//! Invariants: no credential, no host path but sandboxd's own read-only file, no network, no capability. A container
+//! whose node is gone ends by itself and is removed by the daemon.
+
+mod client;
+mod container;
+mod options;
+mod sandbox;
+mod seccomp;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::container::AttachContainerResults;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    StartContainerOptions,
+};
+use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::task::NodeId;
+use tokio::sync::OnceCell;
+
+use self::client::{explain, is_missing};
+pub use self::options::DockerOptions;
+pub use self::sandbox::DockerSandbox;
+use crate::sandbox::{SessionOptions, program};
+
+pub struct DockerSandboxes {
+    options: DockerOptions,
+    /// Made at the first use that finds a daemon: a node starts without one, and waits.
+    client: OnceCell<Docker>,
+}
+
+impl DockerSandboxes {
+    /// # Errors
+    /// `Misconfigured` when an option is wrong. The daemon is not asked yet.
+    pub fn new(options: DockerOptions) -> Result<Self, SandboxError> {
+        options.validate()?;
+        Ok(Self { options, client: OnceCell::new() })
+    }
+
+    async fn client(&self) -> Result<&Docker, SandboxError> {
+        self.client.get_or_try_init(|| client::connect(self.options.host.as_deref())).await
+    }
+
+    /// The running sandbox of `spec` that an earlier life of this node left; `None` when there is none.
+    ///
+    /// A job of the earlier life's own is cancelled; a command goes on, and is to be asked for with
+    /// [`DockerSandbox::recall`] before the next one.
+    ///
+    /// # Errors
+    /// `Lost` when its sandboxd does not answer.
+    pub async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<DockerSandbox>, SandboxError> {
+        let client = self.client().await?;
+        let name = container::name(spec);
+        let found = self.find(client, &name).await?;
+        if !found.is_some_and(|found| found.is_running && found.spec.as_ref() == Some(spec)) {
+            return Ok(None);
+        }
+        match sandbox::attach(client, &name).await {
+            Ok(streams) => self.open(client, &name, streams).await.map(Some),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(explain("attach to a container", &error)),
+        }
+    }
+
+    async fn find(&self, client: &Docker, name: &str) -> Result<Option<Found>, SandboxError> {
+        match client.inspect_container(name, None::<InspectContainerOptions>).await {
+            Ok(found) => Ok(Some(Found {
+                spec: found
+                    .config
+                    .and_then(|config| config.labels)
+                    .and_then(|labels| container::spec_of(&labels)),
+                is_running: found.state.and_then(|state| state.running) == Some(true),
+            })),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(explain("look for a container", &error)),
+        }
+    }
+
+    /// Removes what an earlier life of this node left under the name of `spec`.
+    async fn remove_left_over(
+        &self,
+        client: &Docker,
+        name: &str,
+        spec: &SandboxSpec,
+    ) -> Result<(), SandboxError> {
+        match self.find(client, name).await? {
+            None => Ok(()),
+            Some(found) if found.spec.as_ref() == Some(spec) => sandbox::remove(client, name).await,
+            Some(_) => Err(SandboxError::Unavailable(format!(
+                "the name {name} is taken by a container that is not this node's: remove it, or give this node \
+                 another name (node.name)"
+            ))),
+        }
+    }
+
+    async fn create(&self, client: &Docker, name: &str, spec: &SandboxSpec) -> Result<(), SandboxError> {
+        let options = &self.options;
+        let sandboxd = program::install(&options.data_dir.join("sandboxd")).map_err(|e| {
+            SandboxError::Unavailable(format!(
+                "{}: sandboxd can't be put there: {e}",
+                options.data_dir.display()
+            ))
+        })?;
+        let body = container::body(spec, options, &sandboxd);
+        let query = CreateContainerOptionsBuilder::default().name(name).build();
+        match client.create_container(Some(query), body).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error) => Err(self.no_image()),
+            Err(error) => Err(explain("create a container", &error)),
+        }
+    }
+
+    fn no_image(&self) -> SandboxError {
+        SandboxError::Misconfigured(format!(
+            "the image {} is not on this machine: make it with `make sandbox-image`, or name another one in \
+             sandbox.image",
+            self.options.image
+        ))
+    }
+
+    async fn open(
+        &self,
+        client: &Docker,
+        name: &str,
+        streams: AttachContainerResults,
+    ) -> Result<DockerSandbox, SandboxError> {
+        let options = SessionOptions {
+            output_cap_bytes: self.options.output_cap_bytes,
+            heartbeat: self.options.heartbeat(),
+        };
+        let temp_dir = self.options.temp_dir.clone();
+        DockerSandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir).await
+    }
+}
+
+/// A container as it was found.
+struct Found {
+    /// `None` when it is none of ours.
+    spec: Option<SandboxSpec>,
+    is_running: bool,
+}
+
+/// Removes a container that did not come to be a sandbox, also when the caller has gone away: one that was created
+/// and never started has no grace that would end it.
+struct Unfinished {
+    client: Docker,
+    name: Option<String>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let (Some(name), Ok(runtime)) = (self.name.take(), tokio::runtime::Handle::try_current()) {
+            let client = self.client.clone();
+            runtime.spawn(async move {
+                if let Err(error) = sandbox::remove(&client, &name).await {
+                    tracing::warn!(%name, %error, "a container that did not start could not be removed");
+                }
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl Sandboxes for DockerSandboxes {
+    async fn describe(&self) -> Result<String, SandboxError> {
+        let client = self.client().await?;
+        let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
+        let info = client.info().await.map_err(|e| explain("describe itself", &e))?;
+        let image = match client.inspect_image(&self.options.image).await {
+            Ok(image) => image.id.unwrap_or_default(),
+            Err(error) if is_missing(&error) => return Err(self.no_image()),
+            Err(error) => return Err(explain("look for an image", &error)),
+        };
+        let runtimes = info.runtimes.unwrap_or_default();
+        let runtime = self.options.runtime.clone().or(info.default_runtime).unwrap_or_default();
+        if !runtimes.contains_key(&runtime) {
+            let mut known: Vec<_> = runtimes.into_keys().collect();
+            known.sort();
+            return Err(SandboxError::Misconfigured(format!(
+                "Docker has no runtime {runtime}, only {}: install it, or set sandbox.runtime",
+                known.join(", ")
+            )));
+        }
+        let component = version.components.unwrap_or_default().into_iter().find(|part| part.name == runtime);
+        let runtime_version = component.map(|part| format!(" {}", part.version)).unwrap_or_default();
+        Ok(format!(
+            "Docker {} ({runtime}{runtime_version}), image {} ({})",
+            version.version.unwrap_or_default(),
+            self.options.image,
+            image.trim_start_matches("sha256:").chars().take(12).collect::<String>(),
+        ))
+    }
+
+    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let client = self.client().await?;
+        let name = container::name(spec);
+        self.remove_left_over(client, &name, spec).await?;
+
+        let mut unfinished = Unfinished { client: client.clone(), name: Some(name.clone()) };
+        self.create(client, &name, spec).await?;
+        let streams =
+            sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
+        client
+            .start_container(&name, None::<StartContainerOptions>)
+            .await
+            .map_err(|e| explain("start a container", &e))?;
+        let sandbox = self.open(client, &name, streams).await?;
+        unfinished.name = None;
+        Ok(Arc::new(sandbox))
+    }
+
+    async fn remove_strays(
+        &self,
+        node: &NodeId,
+        keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
+    ) -> Result<usize, SandboxError> {
+        let client = self.client().await?;
+        let query = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&container::label_filter(node.as_str()))
+            .build();
+        let found = client.list_containers(Some(query)).await.map_err(|e| explain("list containers", &e))?;
+        let mut removed = 0;
+        for container in found {
+            let spec = container.labels.as_ref().and_then(container::spec_of);
+            let (Some(id), false) = (container.id, spec.is_some_and(|spec| keep(&spec))) else { continue };
+            sandbox::remove(client, &id).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,37 @@
+//! The table of allowed system calls as a seccomp profile in Docker's JSON.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::syscalls::{ABSENT, ALLOWED, CONDITIONAL, Condition, Must};
+
+const ENOSYS: u32 = 38;
+
+/// The profile as the daemon takes it inline. Architectures that are not listed can't be used at all.
+pub(crate) fn profile() -> String {
+    let mut rules = vec![
+        json!({ "names": ALLOWED.concat(), "action": "SCMP_ACT_ALLOW" }),
+        json!({ "names": ABSENT, "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS }),
+    ];
+    rules.extend(CONDITIONAL.iter().map(|(name, conditions)| {
+        let conditions: Vec<_> = conditions.iter().map(condition).collect();
+        json!({ "names": [name], "action": "SCMP_ACT_ALLOW", "args": conditions })
+    }));
+    json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "archMap": [
+            { "architecture": "SCMP_ARCH_X86_64", "subArchitectures": [] },
+            { "architecture": "SCMP_ARCH_AARCH64", "subArchitectures": [] },
+        ],
+        "syscalls": rules,
+    })
+    .to_string()
+}
+
+fn condition(condition: &Condition) -> Value {
+    match condition.must {
+        Must::Equal(value) => json!({ "index": condition.argument, "value": value, "op": "SCMP_CMP_EQ" }),
+        Must::HaveNoneOf(mask) => {
+            json!({ "index": condition.argument, "value": mask, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" })
+        }
+    }
+}

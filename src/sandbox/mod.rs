@@ -1,0 +1,20 @@
+//! What every sandbox has in common, whatever backend made it: sandboxd inside, and the node's side of the
+//! conversation with it.
+//!
+//! [`Session`] speaks over any pair of byte streams to the program that [`program`] carries. [`import`] and
+//! [`export`] move code in and out as jobs of a session. [`syscalls`] is what a sandbox may ask of the kernel.
+//!
+//! Invariant: what comes out of a sandbox is untrusted. A frame that sandboxd would not send, a size above its
+//! limit, a wrong number: each makes the session [`SandboxError::Lost`](bzzz_actors::ports::sandbox::SandboxError),
+//! and nothing more is read from it.
+
+mod export;
+mod import;
+pub(crate) mod program;
+mod session;
+pub(crate) mod syscalls;
+
+pub use session::{Session, SessionOptions};
+
+/// Where the code stands in a sandbox, and where every command starts.
+pub const WORK_TREE: &str = "/work/repo";

@@ -1,0 +1,338 @@
+//! Code into a container and out of it again, with real git at both ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod docker;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bzzz::docker::DockerOptions;
+use bzzz_actors::ports::code::CodeIn;
+use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, WorkBundle};
+use bzzz_actors::task::Sha;
+
+use docker::{Docker, MIB, git, output};
+
+const MAX_BYTES: u64 = 8 * MIB;
+
+/// A repository on the host, and the tar of a shallow bare clone of it.
+struct Upstream {
+    folder: tempfile::TempDir,
+    base: Sha,
+    code: CodeIn,
+}
+
+impl Upstream {
+    fn new() -> Self {
+        Self::with_files(|_| {})
+    }
+
+    fn with_files(add: impl Fn(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = folder.path().join("repo");
+        fs::create_dir(&repo).unwrap();
+        git(&repo, &["init", "--quiet"]);
+        fs::write(repo.join("README"), "first\n").unwrap();
+        git(&repo, &["add", "."]);
+        git(&repo, &["commit", "--quiet", "-m", "first"]);
+        fs::write(repo.join("README"), "hello\n").unwrap();
+        fs::write(repo.join("run.sh"), "#!/bin/sh\necho hi\n").unwrap();
+        fs::write(repo.join(".gitignore"), "target/\n*.log\n").unwrap();
+        fs::write(repo.join("kept.log"), "tracked although its name is ignored\n").unwrap();
+        add(&repo);
+        git(&repo, &["add", "--force", "."]);
+        git(&repo, &["commit", "--quiet", "-m", "second"]);
+        let base: Sha = git(&repo, &["rev-parse", "HEAD"]).parse().unwrap();
+        let archive = archive_of(folder.path(), &repo);
+        let code = CodeIn { archive, base: base.clone(), changes: None };
+        Self { folder, base, code }
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.folder.path().join("repo")
+    }
+
+    /// The files of the bundle's tree that differ from the base, as `git diff --name-status` says.
+    fn changed(&self, bundle: &WorkBundle) -> String {
+        let tip = self.unbundle(bundle);
+        git(&self.repo(), &["diff", "--no-renames", "--name-status", self.base.as_str(), &tip])
+            .replace('\t', " ")
+    }
+
+    fn unbundle(&self, bundle: &WorkBundle) -> String {
+        let header = fs::read(&bundle.file).unwrap();
+        let header =
+            String::from_utf8_lossy(&header[..header.windows(2).position(|w| w == b"\n\n").unwrap()])
+                .into_owned();
+        let lines: Vec<_> = header.lines().collect();
+        assert_eq!(lines.len(), 3, "one prerequisite and one reference: {header}");
+        assert_eq!(lines[0], "# v2 git bundle");
+        assert!(lines[1].starts_with(&format!("-{}", self.base)), "{header}");
+        git(&self.repo(), &["bundle", "unbundle", bundle.file.to_str().unwrap()]);
+        lines[2].split(' ').next().unwrap().to_owned()
+    }
+}
+
+fn archive_of(folder: &Path, repo: &Path) -> PathBuf {
+    let clone = folder.join("clone");
+    fs::create_dir(&clone).unwrap();
+    let source = format!("file://{}", repo.display());
+    git(&clone, &["clone", "--quiet", "--bare", "--depth", "1", &source, ".git"]);
+    let archive = folder.join("code.tar");
+    let made =
+        Command::new("tar").arg("-C").arg(&clone).arg("-cf").arg(&archive).arg(".git").status().unwrap();
+    assert!(made.success());
+    archive
+}
+
+async fn imported(docker: &Docker, upstream: &Upstream) -> std::sync::Arc<dyn Sandbox> {
+    let sandbox = docker.start().await;
+    sandbox.import(&upstream.code).await.unwrap();
+    sandbox
+}
+
+async fn refused(sandbox: &dyn Sandbox, base: &Sha, max_bytes: u64) -> String {
+    match sandbox.export(base, max_bytes).await {
+        Err(SandboxError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_code_stands_in_the_sandbox_as_it_was() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let started = Instant::now();
+    let sandbox = imported(&docker, &upstream).await;
+    println!("start and import of a small repository: {:?}", started.elapsed());
+
+    assert_eq!(
+        output(&*sandbox, 1, "git status --porcelain; git rev-parse HEAD").await.trim(),
+        upstream.base.as_str()
+    );
+    assert_eq!(
+        output(&*sandbox, 2, "cat README kept.log").await,
+        "hello\ntracked although its name is ignored\n"
+    );
+    assert_eq!(output(&*sandbox, 3, "git remote; git config --get-regexp 'remote|url' || true").await, "");
+    assert_eq!(
+        output(&*sandbox, 4, "git commit --allow-empty -qm work && git log --format=%an -1").await,
+        "Bzzz sandbox\n"
+    );
+}
+
+#[tokio::test]
+async fn what_was_changed_comes_out_and_goes_in_again() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+
+    let changes = "echo more >> README; rm run.sh; mkdir -p src target; echo 'fn main() {}' > src/main.rs; \
+                   chmod +x src/main.rs; ln -s README link; echo built > target/a; echo noise > b.log; \
+                   printf 'odd' > 'a name\twith tab'; git add README; git commit -qm mine; git rm -q --cached kept.log";
+    output(&*sandbox, 1, changes).await;
+    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let expected = "M README\nA \"a name\\twith tab\"\nA link\nD run.sh\nA src/main.rs";
+    assert_eq!(upstream.changed(&bundle), expected);
+    // The model's own index and history are as it left them.
+    assert_eq!(
+        output(&*sandbox, 2, "git log --format=%s -1; git diff --cached --name-only").await,
+        "mine\nkept.log\n"
+    );
+
+    let tip: Sha = upstream.unbundle(&bundle).parse().unwrap();
+    sandbox.destroy().await.unwrap();
+    let code = CodeIn { changes: Some((bundle.file.clone(), tip)), ..upstream.code.clone() };
+    let sandbox = docker.start().await;
+    sandbox.import(&code).await.unwrap();
+    assert_eq!(output(&*sandbox, 1, "git rev-parse HEAD").await.trim(), upstream.base.as_str());
+    assert_eq!(
+        output(&*sandbox, 2, "git diff --name-only; ls run.sh 2>&1; cat README; readlink link").await,
+        "ls: cannot access 'run.sh': No such file or directory\nhello\nmore\nREADME\n"
+    );
+    let again = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&again), expected);
+
+    let file = again.file.clone();
+    drop(again);
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_same_tree_makes_the_same_commit_and_no_change_is_no_error() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+    let unchanged = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&unchanged), "");
+    output(&*sandbox, 1, "echo x > x").await;
+    let first = upstream.unbundle(&sandbox.export(&upstream.base, MAX_BYTES).await.unwrap());
+    output(&*sandbox, 2, "touch x README; sleep 1").await;
+    assert_eq!(upstream.unbundle(&sandbox.export(&upstream.base, MAX_BYTES).await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn whatever_was_done_to_its_git_folder_the_work_comes_out() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+    output(&*sandbox, 1, "echo work > work.txt").await;
+    let attacks = [
+        "printf '#!/bin/sh\\nsleep 1000\\n' > .git/hooks/post-index-change; chmod +x .git/hooks/*",
+        "git config core.fsmonitor 'touch /tmp/ran'; git config core.hooksPath /work/repo; git config core.bare true",
+        "git config filter.bad.clean 'sleep 1000'; git config filter.bad.required true; mkdir -p .git/info; echo '* filter=bad' > .git/info/attributes",
+        "git config --global core.excludesFile /tmp/all; echo '*' > /tmp/all; mkdir -p ~/.config/git; echo '*' > ~/.config/git/ignore; echo '*' > .git/info/exclude",
+        "echo garbage > .git/config; echo garbage > .git/index; touch .git/index.lock",
+        "echo garbage > .git/HEAD; rm -rf .git/refs",
+        "rm -rf .git",
+        "git init -q . && git add -Af && git commit -qm anew",
+        "rm -rf .git; echo not a folder > .git",
+    ];
+    for (step, attack) in attacks.into_iter().enumerate() {
+        output(&*sandbox, 10 + step as u32, &format!("mkdir -p .git/hooks .git/info 2>/dev/null; {attack}"))
+            .await;
+        let bundle = sandbox.export(&upstream.base, MAX_BYTES).await;
+        let bundle = bundle.unwrap_or_else(|e| panic!("{attack}: {e}"));
+        assert_eq!(upstream.changed(&bundle), "A work.txt", "{attack}");
+    }
+    let ran = output(&*sandbox, 90, "ls /tmp").await;
+    assert!(!ran.contains("ran"), "{ran}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_removed_is_made_again_or_missed() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+    output(&*sandbox, 1, "echo work > work.txt; rm -rf /work/.bzzz").await;
+    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&bundle), "A work.txt");
+
+    output(&*sandbox, 2, "rm -f /work/.bzzz/store/index; touch /work/.bzzz/store/index.lock").await;
+    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&bundle), "A work.txt");
+
+    output(&*sandbox, 3, "echo garbage > /work/.bzzz/store/index").await;
+    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&bundle), "A work.txt");
+
+    output(&*sandbox, 4, "rm -rf /work/.bzzz .git").await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains(".git is gone"), "{text}");
+    output(&*sandbox, 5, "git init -q . && git add -A && git -c user.name=a -c user.email=b commit -qm new")
+        .await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains(upstream.base.as_str()), "{text}");
+    output(&*sandbox, 6, "cd / && rm -rf /work/repo && ln -s /nowhere /work/repo").await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains("/work/repo is gone"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_leave_is_refused_in_words_that_help() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+
+    output(&*sandbox, 1, "head -c 3M /dev/urandom > big.bin").await;
+    let text = refused(&*sandbox, &upstream.base, MIB).await;
+    assert!(text.contains("1048576 bytes") && text.contains(".gitignore"), "{text}");
+    assert!(sandbox.export(&upstream.base, MAX_BYTES).await.is_ok());
+
+    output(&*sandbox, 2, "rm big.bin; mkdir sub && git init -q sub").await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains("sub/"), "{text}");
+
+    output(&*sandbox, 3, "rm -rf sub; echo secret > closed; chmod 000 closed").await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains("closed") && text.contains("Permission denied"), "{text}");
+
+    output(&*sandbox, 4, "rm -f closed; head -c 60M /dev/urandom > a; (head -c 200M /dev/urandom > b.log) 2>/dev/null; df /work | tail -1").await;
+    let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
+    assert!(text.contains("disk is full"), "{text}");
+    output(&*sandbox, 5, "rm a b.log; echo fine > fine").await;
+    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    assert_eq!(upstream.changed(&bundle), "A fine");
+    assert_eq!(
+        fs::read_dir(docker.options().temp_dir).unwrap().count(),
+        1,
+        "a refused bundle's file is removed"
+    );
+}
+
+#[tokio::test]
+async fn what_earlier_exports_wrote_does_not_fill_the_disk() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let options = DockerOptions { work_bytes: 110 * MIB, ..docker.options() };
+    let sandbox = docker.start_with(options).await;
+    sandbox.import(&upstream.code).await.unwrap();
+    for step in 0..6 {
+        output(&*sandbox, step, "head -c 20M /dev/urandom > data").await;
+        let bundle = sandbox.export(&upstream.base, 64 * MIB).await.unwrap();
+        assert_eq!(upstream.changed(&bundle), "A data");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_fit_is_the_operators_matter() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::with_files(|repo| {
+        let noise =
+            Command::new("head").args(["-c", "40M", "/dev/urandom"]).stderr(Stdio::null()).output().unwrap();
+        fs::write(repo.join("noise"), noise.stdout).unwrap();
+    });
+    let options = DockerOptions { work_bytes: 32 * MIB, ..docker.options() };
+    let sandbox = docker.start_with(options).await;
+    let Err(SandboxError::Misconfigured(text)) = sandbox.import(&upstream.code).await else { panic!() };
+    assert!(text.contains("sandbox.work_size"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_imported_is_said() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = docker.start().await;
+
+    let missing = CodeIn { archive: "/no/such/archive".into(), ..upstream.code.clone() };
+    assert!(matches!(sandbox.import(&missing).await, Err(SandboxError::Unavailable(_))));
+    let damaged = upstream.folder.path().join("damaged.tar");
+    fs::write(&damaged, b"this is no tar").unwrap();
+    let damaged = CodeIn { archive: damaged, ..upstream.code.clone() };
+    let Err(SandboxError::Refused(text)) = sandbox.import(&damaged).await else { panic!() };
+    assert!(text.contains("tar"), "{text}");
+    let other_base = CodeIn { base: "1".repeat(40).parse().unwrap(), ..upstream.code.clone() };
+    assert!(matches!(sandbox.import(&other_base).await, Err(SandboxError::Refused(_))));
+    assert_eq!(output(&*sandbox, 1, "echo here").await, "here\n");
+}
+
+#[tokio::test]
+#[ignore = "a measurement: only a quiet machine says something"]
+async fn a_sandbox_is_ready_soon() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::with_files(|repo| {
+        for n in 0..1480 {
+            fs::create_dir_all(repo.join(format!("d{}", n % 40))).unwrap();
+            fs::write(repo.join(format!("d{}/f{n}", n % 40)), format!("{n}\n").repeat(200)).unwrap();
+        }
+    });
+    let small = Upstream::new();
+    for (what, upstream, limit) in
+        [("small", &small, Some(Duration::from_millis(800))), ("1,480 files", &upstream, None)]
+    {
+        let started = Instant::now();
+        let sandbox = docker.start().await;
+        let start = started.elapsed();
+        sandbox.import(&upstream.code).await.unwrap();
+        let ready = started.elapsed();
+        output(&*sandbox, 1, "echo x > x").await;
+        let exporting = Instant::now();
+        sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+        println!("{what}: start {start:?}, import {:?}, export {:?}", ready - start, exporting.elapsed());
+        assert!(limit.is_none_or(|limit| ready < limit));
+        sandbox.destroy().await.unwrap();
+    }
+}

@@ -1,0 +1,198 @@
+//! Commands in a real container: every way that one can end, and that nothing of it is left then.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod docker;
+
+use std::time::{Duration, Instant};
+
+use bzzz_actors::ports::sandbox::SandboxError;
+use bzzz_actors::task::Ending;
+
+use docker::{Docker, MIB, output, request, run, text};
+
+const EXITED_0: Ending = Ending::Exited { code: 0 };
+
+/// How long after its deadline a command may take to be gone, on a machine that runs other tests too.
+const SLACK: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn an_ending_and_an_output_arrive_as_they_are() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+
+    let outcome = run(&*sandbox, 1, "true").await.unwrap();
+    assert_eq!((outcome.ending, text(&outcome)), (EXITED_0, String::new()));
+    assert!(!outcome.out_of_memory);
+
+    let outcome = run(&*sandbox, 2, "no-such-program").await.unwrap();
+    assert_eq!(outcome.ending, Ending::Exited { code: 127 });
+    assert_eq!(text(&outcome), "bash: line 1: no-such-program: command not found\n");
+
+    let outcome = run(&*sandbox, 3, "kill -SEGV $$").await.unwrap();
+    assert_eq!(outcome.ending, Ending::Signalled { signal: 11 });
+
+    let outcome = run(&*sandbox, 4, r"printf '\000\377\n\033[1m'").await.unwrap();
+    assert_eq!(outcome.output.head, b"\0\xff\n\x1b[1m");
+
+    let outcome = run(&*sandbox, 5, "echo out; echo err >&2; echo out again").await.unwrap();
+    assert_eq!(text(&outcome), "out\nerr\nout again\n");
+
+    let outcome = run(&*sandbox, 6, "-x is no option").await.unwrap();
+    assert_eq!(outcome.ending, Ending::Exited { code: 127 });
+}
+
+#[tokio::test]
+async fn every_command_starts_anew_in_the_work_tree() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+
+    assert_eq!(output(&*sandbox, 1, "pwd; export SET=1; cd /; umask 000").await, "/work/repo\n");
+    assert_eq!(output(&*sandbox, 2, "pwd; echo ${SET-unset}; umask").await, "/work/repo\nunset\n0022\n");
+    assert_eq!(output(&*sandbox, 3, "cat; echo $HOME").await, "/home/agent\n");
+    // Its own session, so that nobody's terminal and no other command is in reach.
+    assert_eq!(
+        output(&*sandbox, 4, "ps -o sid= -p $$ | tr -d ' '; echo $$")
+            .await
+            .lines()
+            .collect::<std::collections::HashSet<_>>()
+            .len(),
+        1
+    );
+
+    // A work tree that a command removed is made anew, and one that it put a file in the place of can be repaired.
+    output(&*sandbox, 5, "rm -rf /work/repo").await;
+    assert_eq!(output(&*sandbox, 6, "pwd").await, "/work/repo\n");
+    output(&*sandbox, 7, "cd /; rmdir /work/repo; touch /work/repo").await;
+    assert_eq!(output(&*sandbox, 8, "pwd; rm /work/repo").await, "/\n");
+    assert_eq!(output(&*sandbox, 9, "pwd").await, "/work/repo\n");
+}
+
+#[tokio::test]
+async fn of_a_flood_the_beginning_and_the_end_are_kept() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+
+    let outcome = run(&*sandbox, 1, "echo first; head -c 300000000 /dev/zero; echo last").await.unwrap();
+    assert_eq!(outcome.ending, EXITED_0);
+    let output = &outcome.output;
+    assert_eq!((output.head.len(), output.tail.len()), (32 * 1024, 32 * 1024));
+    assert!(output.head.starts_with(b"first\n") && output.tail.ends_with(b"last\n"));
+    assert_eq!(output.left_out, 300_000_000 + 11 - 64 * 1024);
+
+    let started = Instant::now();
+    let outcome = sandbox.run(&request(2, "yes", Duration::from_millis(700))).await.unwrap();
+    assert_eq!(outcome.ending, Ending::TimedOut { after_ms: 700 });
+    assert!(outcome.output.left_out > 0 && started.elapsed() < SLACK);
+}
+
+#[tokio::test]
+async fn a_command_that_never_ends_is_killed_with_all_that_it_started() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let stubborn = [
+        "sleep 1000",
+        "trap '' TERM HUP INT; while :; do :; done",
+        "setsid sleep 1000 & sleep 1000",
+        "(trap '' TERM; setsid bash -c 'while :; do sleep 1; done' &) ; cat /dev/zero >/dev/null",
+        ":(){ :|:& };:; wait; sleep 1000",
+        "for i in $(seq 100); do (while :; do :; done) & done; wait",
+    ];
+    for (step, command) in stubborn.into_iter().enumerate() {
+        let started = Instant::now();
+        let timeout = Duration::from_millis(800);
+        let outcome = sandbox.run(&request(10 + step as u32, command, timeout)).await.unwrap();
+        assert_eq!(outcome.ending, Ending::TimedOut { after_ms: 800 }, "{command}: {}", text(&outcome));
+        assert!(started.elapsed() < timeout + SLACK, "{command} took {:?}", started.elapsed());
+        let left = output(&*sandbox, 100 + step as u32, "ls -d /proc/[0-9]* | wc -l").await;
+        // sandboxd, the shell, ls, wc
+        assert!(left.trim().parse::<u32>().unwrap() <= 4, "{command} left {left}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_in_the_background_ends_with_it() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let daemons = [
+        // Holds the output open.
+        "sleep 1000 & echo started",
+        "setsid sleep 1000 & echo started",
+        "nohup setsid bash -c 'while :; do echo noise; done' & echo started; sleep 0.1",
+        "python3 -c 'import os,time\nif os.fork()==0:\n os.setsid()\n if os.fork()==0: time.sleep(1000)\n' ; echo started",
+    ];
+    for (step, command) in daemons.into_iter().enumerate() {
+        let started = Instant::now();
+        let outcome = run(&*sandbox, step as u32, command).await.unwrap();
+        assert_eq!(outcome.ending, EXITED_0);
+        assert!(text(&outcome).contains("started"));
+        assert!(started.elapsed() < SLACK, "{command} took {:?}", started.elapsed());
+        let left = output(&*sandbox, 100 + step as u32, "ps -eo comm=").await;
+        assert!(!left.contains("sleep") && !left.contains("python"), "{command} left {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_command_and_no_more() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let outcome = run(&*sandbox, 1, "head -c 1G /dev/zero > big").await.unwrap();
+    assert_eq!(outcome.ending, Ending::Exited { code: 1 });
+    assert!(text(&outcome).contains("No space left on device"), "{}", text(&outcome));
+    assert!(!outcome.out_of_memory);
+    let fill = "rm big; for i in 1 2 3; do head -c 100M /dev/zero > big$i; head -c 20M /dev/zero > /tmp/big$i; done; df /work /tmp";
+    run(&*sandbox, 2, fill).await.unwrap();
+    assert_eq!(output(&*sandbox, 3, "rm big* /tmp/big*; echo again > small; cat small").await, "again\n");
+}
+
+#[tokio::test]
+async fn running_out_of_memory_is_said_and_survived() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let eat = "python3 -c 'x = b\"x\" * (4 << 30)'";
+    let outcome = run(&*sandbox, 1, eat).await.unwrap();
+    assert!(outcome.out_of_memory, "{:?} {}", outcome.ending, text(&outcome));
+    assert_eq!(outcome.ending, Ending::Signalled { signal: 9 });
+
+    // Many small ones: the kernel must not choose sandboxd.
+    let horde = "for i in $(seq 60); do python3 -c 'x = b\"x\" * (40 << 20); import time; time.sleep(3)' & done; wait";
+    let outcome = run(&*sandbox, 2, horde).await.unwrap();
+    assert!(outcome.out_of_memory);
+
+    let outcome = run(&*sandbox, 3, "echo fine").await.unwrap();
+    assert_eq!((text(&outcome).as_str(), outcome.out_of_memory), ("fine\n", false));
+}
+
+#[tokio::test]
+async fn a_command_that_no_shell_can_read_is_refused() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let long = format!("# {}\necho ran", "x".repeat(120 * 1024));
+    assert_eq!(output(&*sandbox, 1, &long).await, "ran\n");
+    for command in ["x".repeat(200 * 1024), "echo \0".to_owned()] {
+        assert!(matches!(run(&*sandbox, 2, &command).await, Err(SandboxError::Refused(_))));
+    }
+    assert_eq!(output(&*sandbox, 3, "echo still here").await, "still here\n");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_its_command_and_nothing_else() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let endless = request(1, "echo $$ > pid; sleep 1000", Duration::from_secs(900));
+    let gone = tokio::time::timeout(Duration::from_millis(500), sandbox.run(&endless)).await;
+    assert!(gone.is_err());
+    let started = Instant::now();
+    assert_eq!(output(&*sandbox, 2, "kill -0 $(cat pid) 2>/dev/null || echo dead").await, "dead\n");
+    assert!(started.elapsed() < SLACK);
+}
+
+#[tokio::test]
+async fn calls_wait_for_one_another() {
+    let Some(docker) = Docker::new() else { return };
+    let options = bzzz::docker::DockerOptions { memory_bytes: 600 * MIB, ..docker.options() };
+    let sandbox = docker.start_with(options).await;
+    let command = "mkdir lock && sleep 0.2 && rmdir lock && echo alone";
+    let calls = (0..4).map(|step| output(&*sandbox, step, command));
+    assert!(futures_util::future::join_all(calls).await.iter().all(|said| said == "alone\n"));
+}

@@ -1,0 +1,206 @@
+//! Containers that come and go: by the node, from outside, by themselves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod docker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bzzz::docker::{DockerOptions, DockerSandboxes};
+use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::task::{Ending, Epoch};
+
+use docker::{Docker, output, request, run, text};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks until it is so; fails when it never is.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_backend_describes_itself() {
+    let Some(docker) = Docker::new() else { return };
+    let described = DockerSandboxes::new(docker.options()).unwrap().describe().await.unwrap();
+    assert!(described.starts_with("Docker ") && described.contains(&docker::image()), "{described}");
+}
+
+#[tokio::test]
+async fn a_sandbox_is_labelled_and_destroyed_for_good() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let format = "{{index .Config.Labels \"bzzz.task\"}} {{index .Config.Labels \"bzzz.epoch\"}} \
+                  {{index .Config.Labels \"bzzz.purpose\"}} {{.HostConfig.LogConfig.Type}} {{.HostConfig.NetworkMode}}";
+    let said = docker::docker(&["inspect", "--format", format, &sandbox.name()]).unwrap();
+    assert_eq!(said.trim(), "acme/rocket#7 1 work none none");
+
+    sandbox.destroy().await.unwrap();
+    assert_eq!(docker.containers(), Vec::<String>::new());
+    sandbox.destroy().await.unwrap();
+    assert!(matches!(run(&*sandbox, 1, "true").await, Err(SandboxError::Lost(_))));
+}
+
+#[tokio::test]
+async fn a_container_killed_during_a_command_is_lost() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let name = sandbox.name();
+    let killer = async {
+        let has_begun = || docker::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1000"));
+        until("the command begins", has_begun).await;
+        docker::docker(&["kill", &name]).unwrap();
+    };
+    let command = request(1, "sleep 1000", Duration::from_secs(900));
+    let (outcome, ()) = tokio::join!(sandbox.run(&command), killer);
+    let Err(SandboxError::Lost(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("the container"), "{why}");
+    assert!(matches!(run(&*sandbox, 2, "true").await, Err(SandboxError::Lost(_))));
+    sandbox.destroy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_left_over_of_the_same_spec_is_replaced() {
+    let Some(docker) = Docker::new() else { return };
+    let first = docker.start().await;
+    output(&*first, 1, "touch /work/mark").await;
+    let second = docker.start().await;
+    assert_eq!(first.name(), second.name());
+    assert_eq!(output(&*second, 1, "ls /work").await, "repo\n");
+    assert_eq!(docker.containers().len(), 1);
+    assert!(matches!(run(&*first, 2, "true").await, Err(SandboxError::Lost(_))));
+}
+
+#[tokio::test]
+async fn a_container_of_somebody_else_is_left_alone() {
+    let Some(docker) = Docker::new() else { return };
+    let name = format!("bzzz-{}-acme.rocket.7-e1-work", docker.node);
+    let label = format!("bzzz.node={}", docker.node);
+    docker::docker(&["create", "--name", &name, "--label", &label, &docker::image()]).unwrap();
+    let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
+    let Err(error) = sandboxes.start(&docker.spec(Purpose::Work)).await else { panic!("it was replaced") };
+    assert!(error.to_string().contains(&name), "{error}");
+    assert_eq!(docker.containers().len(), 1);
+}
+
+#[tokio::test]
+async fn strays_are_removed_and_what_is_wanted_is_kept() {
+    let Some(docker) = Docker::new() else { return };
+    let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
+    let work = sandboxes.start(&docker.spec(Purpose::Work)).await.unwrap();
+    sandboxes.start(&docker.spec(Purpose::Check)).await.unwrap();
+    let old = SandboxSpec { epoch: Epoch(9), ..docker.spec(Purpose::Work) };
+    sandboxes.start(&old).await.unwrap();
+
+    let wanted = docker.spec(Purpose::Work);
+    let removed = sandboxes.remove_strays(&docker.node, &|spec| *spec == wanted).await.unwrap();
+    assert_eq!((removed, docker.containers().len()), (2, 1));
+    assert_eq!(output(&*work, 1, "echo kept").await, "kept\n");
+    assert_eq!(sandboxes.remove_strays(&docker.node, &|_| false).await.unwrap(), 1);
+    assert_eq!(sandboxes.remove_strays(&docker.node, &|_| false).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_nothing() {
+    let Some(docker) = Docker::new() else { return };
+    let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
+    let spec = docker.spec(Purpose::Work);
+    let start = sandboxes.start(&spec);
+    // Looks between any two answers of the daemon, so it can't miss the time between creation and start.
+    let is_created = async {
+        while docker.containers().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = start => panic!("it started before the container was seen"),
+        () = is_created => {}
+    }
+    until("the container is removed", || docker.containers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_sandbox_without_a_node_ends_itself() {
+    let Some(docker) = Docker::new() else { return };
+    let options = DockerOptions { orphan_grace: Duration::from_secs(2), ..docker.options() };
+    let sandbox = docker.start_with(options).await;
+    // Heartbeats keep it, also through a command that says nothing for longer than the grace.
+    assert_eq!(output(&*sandbox, 1, "sleep 4; echo kept").await, "kept\n");
+    drop(sandbox);
+    until("the orphan ends and is removed", || docker.containers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_node_that_returns_finds_its_command() {
+    let Some(docker) = Docker::new() else { return };
+    let sandboxes = Arc::new(DockerSandboxes::new(docker.options()).unwrap());
+    let spec = docker.spec(Purpose::Work);
+    assert!(sandboxes.adopt(&spec).await.unwrap().is_none());
+
+    let first = sandboxes.start(&spec).await.unwrap();
+    output(&*first, 4, "echo acknowledged").await;
+    output(&*first, 5, "echo known").await;
+    // The node dies in the middle of a command: the streams end, and nobody says so to sandboxd.
+    let name = first.name();
+    let command = request(6, "echo begun; sleep 1; echo done", PATIENCE);
+    let running = tokio::spawn(async move { first.run(&command).await });
+    let has_begun = || docker::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1"));
+    until("the command begins", has_begun).await;
+
+    let second = sandboxes.adopt(&spec).await.unwrap().unwrap();
+    let recalled = second.recall(6, PATIENCE).await.unwrap().unwrap();
+    assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Exited { code: 0 }, "begun\ndone\n"));
+    running.abort();
+
+    let known = second.recall(6, PATIENCE).await.unwrap();
+    assert!(known.is_none(), "the call after it acknowledges it");
+    assert!(second.recall(4, PATIENCE).await.unwrap().is_none());
+    assert_eq!(output(&second, 7, "echo on").await, "on\n");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_with_its_remedy() {
+    let Some(docker) = Docker::new() else { return };
+    let spec = docker.spec(Purpose::Work);
+
+    let options = DockerOptions { image: "bzzz-no-such-image:1".into(), ..docker.options() };
+    let sandboxes = DockerSandboxes::new(options).unwrap();
+    for error in [sandboxes.start(&spec).await.err(), sandboxes.describe().await.err()] {
+        let Some(SandboxError::Misconfigured(text)) = error else { panic!("{error:?}") };
+        assert!(text.contains("make sandbox-image"), "{text}");
+    }
+
+    let options = DockerOptions { runtime: Some("no-such-runtime".into()), ..docker.options() };
+    let sandboxes = DockerSandboxes::new(options).unwrap();
+    for error in [sandboxes.start(&spec).await.err(), sandboxes.describe().await.err()] {
+        let Some(SandboxError::Misconfigured(text)) = error else { panic!("{error:?}") };
+        assert!(text.contains("no-such-runtime"), "{text}");
+    }
+    assert_eq!(docker.containers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_a_daemon_the_remedy_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let Some(docker) = Docker::new() else { return };
+    let at =
+        |host: String| DockerSandboxes::new(DockerOptions { host: Some(host), ..docker.options() }).unwrap();
+
+    let nobody = at(format!("unix://{}", socket.display()));
+    let Err(SandboxError::Unavailable(text)) = nobody.describe().await else { panic!() };
+    assert!(text.contains("apt-get install docker.io"), "{text}");
+    // A socket that nobody listens on.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let Err(SandboxError::Unavailable(text)) = nobody.describe().await else { panic!() };
+    assert!(text.contains("refused") && text.contains("start it"), "{text}");
+
+    let remote = at("tcp://192.0.2.1:2375".to_owned());
+    assert!(matches!(remote.describe().await, Err(SandboxError::Misconfigured(_))));
+}
