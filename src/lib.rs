@@ -1,1 +1,3 @@
 //! The Bzzz node.
+
+pub mod apiary;
