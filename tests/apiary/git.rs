@@ -87,7 +87,7 @@ async fn an_atomic_push_with_a_stale_lease_moves_nothing() {
     ok(&clone, &["push", "-q", "origin", &format!("{theirs}:{CLAIM}")]).await;
     let publish = |lease: &str| {
         let leases = [format!("--force-with-lease={CLAIM}:{lease}"), format!("--force-with-lease={branch}:")];
-        let refs = [format!("+{mine}:{CLAIM}"), format!("{head}:{branch}")];
+        let refs = [format!("{mine}:{CLAIM}"), format!("{head}:{branch}")];
         let args = ["push".into(), "--atomic".into()].into_iter().chain(leases);
         args.chain(["origin".into()]).chain(refs).collect::<Vec<String>>()
     };
@@ -176,14 +176,14 @@ async fn an_empty_repository_can_be_cloned_and_begun() {
 async fn stopping_leaves_no_git_behind() {
     let meadow = Meadow::new().await;
     let marker = meadow.path("state").to_string_lossy().into_owned();
-    // A push whose body never ends: the server's git waits for the rest of it.
+    // A push that ends in the middle of its first length: the server's git waits for the rest of it.
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Result<Vec<u8>, std::io::Error>>();
-    sender.send(Ok(b"0000".to_vec())).unwrap();
+    sender.send(Ok(b"00".to_vec())).unwrap();
     let body = reqwest::Body::wrap_stream(futures_util::stream::unfold(receiver, |mut r| async move {
         r.recv().await.map(|chunk| (chunk, r))
     }));
     let push = meadow
-        .request(reqwest::Method::POST, "/meadow/ledger.git/git-receive-pack")
+        .request_as(None, reqwest::Method::POST, "/meadow/ledger.git/git-receive-pack")
         .header("authorization", basic())
         .header("content-type", "application/x-git-receive-pack-request")
         .body(body);

@@ -9,25 +9,26 @@ use bzzz::apiary::forge::{NewRepository, RepositoryFile};
 use bzzz::apiary::{Apiary, ApiaryOptions};
 use bzzz_actors::task::{RepoId, TaskId};
 use octocrab::Octocrab;
-use reqwest::header::{AUTHORIZATION, USER_AGENT};
+use reqwest::Method;
+use reqwest::header::USER_AGENT;
 
-pub const TOKEN: &str = "test-token";
-pub const LOGIN: &str = "bzzz-bot";
+pub(crate) const TOKEN: &str = "test-token";
+pub(crate) const LOGIN: &str = "bzzz-bot";
 
 /// An apiary with the repository `meadow/ledger`, whose branch `main` has one commit.
-pub struct Meadow {
+pub(crate) struct Meadow {
     // Before the folder: it must be ended before its files go.
-    pub apiary: Apiary,
-    pub repo: RepoId,
+    pub(crate) apiary: Apiary,
+    pub(crate) repo: RepoId,
     folder: tempfile::TempDir,
 }
 
 impl Meadow {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut ApiaryOptions)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut ApiaryOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = ApiaryOptions::new(folder.path().join("state"), TOKEN);
         change(&mut options);
@@ -45,19 +46,19 @@ impl Meadow {
         Self { apiary, repo, folder }
     }
 
-    pub fn task(&self, number: u64) -> TaskId {
+    pub(crate) fn task(&self, number: u64) -> TaskId {
         TaskId::new(self.repo.clone(), number)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn octocrab(&self) -> Octocrab {
+    pub(crate) fn octocrab(&self) -> Octocrab {
         self.octocrab_with(TOKEN)
     }
 
-    pub fn octocrab_with(&self, token: &str) -> Octocrab {
+    pub(crate) fn octocrab_with(&self, token: &str) -> Octocrab {
         Octocrab::builder()
             .personal_token(token.to_owned())
             .base_uri(self.apiary.forge_url())
@@ -67,19 +68,30 @@ impl Meadow {
     }
 
     /// A `GET` of the forge with the token.
-    pub fn get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.request(reqwest::Method::GET, path)
+    pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.request(Method::GET, path)
     }
 
-    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        reqwest::Client::new()
-            .request(method, format!("{}{path}", self.apiary.forge_url()))
-            .header(USER_AGENT, "test")
-            .header(AUTHORIZATION, format!("Bearer {TOKEN}"))
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_as(Some(TOKEN), method, path)
+    }
+
+    pub(crate) fn request_as(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.apiary.forge_url());
+        let request = client().request(method, url).header(USER_AGENT, "test");
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// Clones the repository to `name` and returns the folder.
-    pub async fn clone(&self, name: &str) -> PathBuf {
+    pub(crate) async fn clone(&self, name: &str) -> PathBuf {
         let url = self.apiary.forge().clone_url(&self.repo);
         let to = self.path(name);
         let done = git(self.folder.path(), TOKEN, &["clone", "-q", &url, &to.to_string_lossy()]).await;
@@ -88,7 +100,7 @@ impl Meadow {
     }
 
     /// A branch with one commit on top of `main`, pushed by git.
-    pub async fn push_branch(&self, branch: &str, file: &str, text: &str) -> String {
+    pub(crate) async fn push_branch(&self, branch: &str, file: &str, text: &str) -> String {
         let files = [RepositoryFile::text(file, text)];
         let main = self.apiary.forge().read_ref(&self.repo, "refs/heads/main").await.unwrap().unwrap();
         let clone = self.clone(&format!("clone-{}", branch.replace('/', "-"))).await;
@@ -101,8 +113,15 @@ impl Meadow {
     }
 }
 
+/// A plain HTTP client. No request here uses TLS, but the client wants a provider of it.
+pub(crate) fn client() -> reqwest::Client {
+    // An error means that another test installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// Runs git as a client with `token`, free of this machine's configuration.
-pub async fn git(folder: &Path, token: &str, args: &[&str]) -> Output {
+pub(crate) async fn git(folder: &Path, token: &str, args: &[&str]) -> Output {
     let basic = STANDARD.encode(format!("x-access-token:{token}"));
     let mut command = tokio::process::Command::new("git");
     command
@@ -129,12 +148,12 @@ pub async fn git(folder: &Path, token: &str, args: &[&str]) -> Output {
 }
 
 /// Runs git with the token and returns its output; panics when it fails.
-pub async fn ok(folder: &Path, args: &[&str]) -> String {
+pub(crate) async fn ok(folder: &Path, args: &[&str]) -> String {
     let done = git(folder, TOKEN, args).await;
     assert!(done.status.success(), "git {args:?}: {}", error_of(&done));
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
-pub fn error_of(output: &Output) -> String {
+pub(crate) fn error_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

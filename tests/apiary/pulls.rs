@@ -26,7 +26,10 @@ async fn octocrab_opens_reads_and_merges_a_pull_request() {
     forge.open_issue(&meadow.repo, "ann", "add b", "", &[]).unwrap();
     let head = meadow.push_branch("bzzz/issue-1", "b.txt", "new\nfile\n").await;
     let pull = open(&meadow, "bzzz/issue-1", "Closes #1").await.unwrap();
-    assert_eq!((pull.number, pull.head.sha.as_str(), pull.base.ref_field.as_str()), (2, head.as_str(), "main"));
+    assert_eq!(
+        (pull.number, pull.head.sha.as_str(), pull.base.ref_field.as_str()),
+        (2, head.as_str(), "main")
+    );
     let octocrab = meadow.octocrab();
     let pulls = octocrab.pulls("meadow", "ledger");
     let found = pulls.list().head("meadow:bzzz/issue-1").state(params::State::All).send().await.unwrap();
@@ -35,7 +38,10 @@ async fn octocrab_opens_reads_and_merges_a_pull_request() {
     let unfiltered = pulls.list().head("nobody:x").send().await.unwrap();
     assert!(unfiltered.items.is_empty());
     let got = pulls.get(2).await.unwrap();
-    assert_eq!((got.additions, got.deletions, got.changed_files, got.commits), (Some(2), Some(0), Some(1), Some(1)));
+    assert_eq!(
+        (got.additions, got.deletions, got.changed_files, got.commits),
+        (Some(2), Some(0), Some(1), Some(1))
+    );
     assert_eq!((got.mergeable, got.mergeable_state), (Some(true), Some(MergeableState::Clean)));
     let files = pulls.list_files(2).await.unwrap();
     assert_eq!(files.items[0].filename, "b.txt");
@@ -57,10 +63,16 @@ async fn octocrab_opens_reads_and_merges_a_pull_request() {
     assert_eq!(forge.read_file(&meadow.repo, "main", "b.txt").await.unwrap().unwrap(), b"new\nfile\n");
     assert_eq!(forge.issue(&meadow.task(1)).unwrap().state, IssueState::Closed, "by the keyword");
     let got = pulls.get(2).await.unwrap();
-    assert_eq!((got.merged, got.merged_by.unwrap().login.as_str(), got.changed_files), (Some(true), LOGIN, Some(1)));
+    assert_eq!(
+        (got.merged, got.merged_by.unwrap().login.as_str(), got.changed_files),
+        (Some(true), LOGIN, Some(1))
+    );
     let again = pulls.merge(2).send().await.unwrap_err();
     let octocrab::Error::GitHub { source, .. } = again else { panic!("{again:?}") };
-    assert_eq!((source.status_code.as_u16(), source.message.as_str()), (405, "Pull Request is not mergeable"));
+    assert_eq!(
+        (source.status_code.as_u16(), source.message.as_str()),
+        (405, "Pull Request is not mergeable")
+    );
 }
 
 #[tokio::test]
@@ -161,7 +173,8 @@ async fn reviews_and_statuses_reach_the_client() {
     assert_eq!((combined.state, combined.sha), (octocrab::models::StatusState::Failure, head.clone()));
     let runs = octocrab.workflows("meadow", "ledger").list_all_runs().send().await.unwrap();
     assert_eq!(runs.total_count, Some(0));
-    let checks = octocrab.checks("meadow", "ledger").list_check_runs_for_git_ref(head.into()).send().await.unwrap();
+    let checks =
+        octocrab.checks("meadow", "ledger").list_check_runs_for_git_ref(head.into()).send().await.unwrap();
     assert_eq!(checks.total_count, 0);
 }
 

@@ -2,10 +2,10 @@
 
 use bzzz::apiary::forge::{Access, Association, IssueState, Permission, Token};
 use octocrab::params;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::meadow::{LOGIN, Meadow, TOKEN};
+use crate::meadow::{LOGIN, Meadow, TOKEN, client};
 
 const ISSUES: &str = "/repos/meadow/ledger/issues";
 
@@ -20,10 +20,7 @@ async fn octocrab_reads_the_account_and_the_repository() {
     assert_eq!(repo.default_branch.as_deref(), Some("main"));
     assert_eq!((repo.archived, repo.private), (Some(false), Some(false)));
     assert!(repo.permissions.unwrap().push);
-    assert_eq!(
-        repo.clone_url.unwrap().as_str(),
-        format!("{}/meadow/ledger.git", meadow.apiary.forge_url())
-    );
+    assert_eq!(repo.clone_url.unwrap().as_str(), format!("{}/meadow/ledger.git", meadow.apiary.forge_url()));
     let mine = octocrab.current().list_repos_for_authenticated_user().send().await.unwrap();
     assert_eq!(mine.items.len(), 1);
     let rate = octocrab.ratelimit().get().await.unwrap();
@@ -91,10 +88,12 @@ async fn listings_filter_sort_and_page() {
         .send()
         .await
         .unwrap();
-    let numbers = |items: &[octocrab::models::issues::Issue]| items.iter().map(|i| i.number).collect::<Vec<_>>();
+    let numbers =
+        |items: &[octocrab::models::issues::Issue]| items.iter().map(|i| i.number).collect::<Vec<_>>();
     assert_eq!(numbers(&page.items), [1, 5]);
     assert_eq!(page.number_of_pages(), Some(2));
-    let next = octocrab.get_page::<octocrab::models::issues::Issue>(&page.next.take()).await.unwrap().unwrap();
+    let next =
+        octocrab.get_page::<octocrab::models::issues::Issue>(&page.next.take()).await.unwrap().unwrap();
     assert_eq!((numbers(&next.items), next.next.is_none(), next.prev.is_some()), (vec![7], true, true));
     let all = octocrab.all_pages(issues.list().per_page(3).send().await.unwrap()).await.unwrap();
     assert_eq!(numbers(&all), [7, 6, 5, 4, 2, 1], "newest first is the default");
@@ -112,13 +111,16 @@ async fn an_unchanged_listing_is_304_and_costs_nothing() {
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
     assert_eq!(first.headers()["x-ratelimit-used"], "1");
     let again = meadow.get(&path).header("if-none-match", &etag).send().await.unwrap();
-    assert_eq!((again.status(), again.headers()["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, etag.as_str()));
+    assert_eq!(
+        (again.status(), again.headers()["etag"].to_str().unwrap()),
+        (StatusCode::NOT_MODIFIED, etag.as_str())
+    );
     assert_eq!(again.headers()["x-ratelimit-used"], "1");
     assert_eq!(again.text().await.unwrap(), "");
 
     // Another token's ETags are its own.
     forge.add_token(Token::read_only("other", "ann")).unwrap();
-    let other = meadow.get(&path).header("authorization", "token other").header("if-none-match", &etag);
+    let other = meadow.request_as(Some("other"), Method::GET, &path).header("if-none-match", &etag);
     let other = other.send().await.unwrap();
     assert_ne!(other.headers()["etag"].to_str().unwrap(), etag);
 
@@ -135,7 +137,14 @@ async fn status_and_message(request: reqwest::RequestBuilder) -> (u16, String) {
     assert_eq!(body["status"], status.to_string());
     assert!(body["documentation_url"].is_string());
     let detail = body["errors"][0]["message"].as_str().or(body["errors"][0]["code"].as_str());
-    (status, format!("{}{}", body["message"].as_str().unwrap(), detail.map_or(String::new(), |d| format!(": {d}"))))
+    (
+        status,
+        format!(
+            "{}{}",
+            body["message"].as_str().unwrap(),
+            detail.map_or(String::new(), |d| format!(": {d}"))
+        ),
+    )
 }
 
 #[tokio::test]
@@ -146,44 +155,39 @@ async fn errors_are_worded_as_github_words_them() {
     forge.add_token(Token::read_only("read", "ann")).unwrap();
     let no_issues = Token::full("no-issues", "ann").with(Permission::Issues, Access::Read);
     forge.add_token(no_issues.with(Permission::PullRequests, Access::Read)).unwrap();
-    let bearer = |r: reqwest::RequestBuilder, token: &str| r.header("authorization", format!("Bearer {token}"));
-    let post = |path: &str, body: Value| meadow.request(reqwest::Method::POST, path).json(&body);
-    let comment = || post("/repos/meadow/ledger/issues/1/comments", json!({ "body": "x" }));
-    let anonymous = reqwest::Client::new()
-        .get(format!("{}/user", meadow.apiary.forge_url()))
-        .header("user-agent", "test");
-    let delete_label = meadow.request(reqwest::Method::DELETE, "/repos/meadow/ledger/issues/1/labels/none");
+    let post_as =
+        |token: &str, path: &str, body: Value| meadow.request_as(Some(token), Method::POST, path).json(&body);
+    let post = |path: &str, body: Value| post_as(TOKEN, path, body);
+    let comment =
+        |token: &str| post_as(token, "/repos/meadow/ledger/issues/1/comments", json!({ "body": "x" }));
+    let delete_label = meadow.request(Method::DELETE, "/repos/meadow/ledger/issues/1/labels/none");
     let long = "x".repeat(257);
     for (request, status, message) in [
-        (meadow.get("/user").header("authorization", "Bearer wrong"), 401, "Bad credentials"),
-        (anonymous, 401, "Requires authentication"),
+        (meadow.request_as(Some("wrong"), Method::GET, "/user"), 401, "Bad credentials"),
+        (meadow.request_as(None, Method::GET, "/user"), 401, "Requires authentication"),
         (meadow.get("/repos/meadow/none"), 404, "Not Found"),
         (meadow.get("/repos/meadow/ledger/issues/99"), 404, "Not Found"),
         (meadow.get("/no/such/thing/here"), 404, "Not Found"),
         (delete_label, 404, "Label does not exist"),
-        (bearer(comment(), "read"), 403, "Resource not accessible by personal access token"),
-        (bearer(comment(), "no-issues"), 403, "Resource not accessible by personal access token"),
+        (comment("read"), 403, "Resource not accessible by personal access token"),
+        (comment("no-issues"), 403, "Resource not accessible by personal access token"),
         (post(ISSUES, json!({ "body": "no title" })), 422, "Validation Failed: missing_field"),
-        (post(ISSUES, json!({ "title": long })), 422, "Validation Failed: title is too long (maximum is 256 characters)"),
+        (
+            post(ISSUES, json!({ "title": long })),
+            422,
+            "Validation Failed: title is too long (maximum is 256 characters)",
+        ),
         (post(ISSUES, json!([1])), 400, "Body should be a JSON object"),
-        (meadow.request(reqwest::Method::POST, ISSUES).body("{"), 400, "Problems parsing JSON"),
+        (meadow.request(Method::POST, ISSUES).body("{"), 400, "Problems parsing JSON"),
         (meadow.get(&format!("{ISSUES}?state=maybe")), 422, "Validation Failed: invalid"),
     ] {
-        // The second of two `Authorization` headers is not looked at.
-        let request = request.build().unwrap();
-        let mut request = request;
-        let last = request.headers().get_all("authorization").iter().next_back().cloned();
-        if let Some(last) = last {
-            request.headers_mut().insert("authorization", last);
-        }
-        let request = reqwest::RequestBuilder::from_parts(reqwest::Client::new(), request);
         assert_eq!(status_and_message(request).await, (status, message.to_owned()));
     }
     forge.set_has_issues(&meadow.repo, false).unwrap();
     let gone = status_and_message(meadow.get(ISSUES)).await;
     assert_eq!(gone, (410, "Issues has been disabled in this repository.".into()));
     forge.set_archived(&meadow.repo, true).unwrap();
-    assert_eq!(status_and_message(comment()).await.1, "Repository was archived so is read-only.");
+    assert_eq!(status_and_message(comment(TOKEN)).await.1, "Repository was archived so is read-only.");
 }
 
 #[tokio::test]
@@ -192,20 +196,11 @@ async fn what_a_token_may_not_see_is_not_there() {
     let forge = meadow.apiary.forge();
     forge.set_private(&meadow.repo, true).unwrap();
     forge.add_token(Token::full("elsewhere", "eve").only_for(&[("meadow", "other")])).unwrap();
-    let path = "/repos/meadow/ledger";
-    let url = format!("{}{path}", meadow.apiary.forge_url());
-    let client = reqwest::Client::new();
-    let ask = |token: Option<&str>| {
-        let request = client.get(&url).header("user-agent", "test");
-        match token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
-    };
+    let ask = |token: Option<&str>| meadow.request_as(token, Method::GET, "/repos/meadow/ledger");
     assert_eq!(ask(None).send().await.unwrap().status(), 404);
     assert_eq!(ask(Some("elsewhere")).send().await.unwrap().status(), 404);
     assert_eq!(ask(Some(TOKEN)).send().await.unwrap().status(), 200);
-    let without_agent = client.get(&url).send().await.unwrap();
+    let without_agent = client().get(meadow.apiary.forge_url()).send().await.unwrap();
     assert_eq!(without_agent.status(), 403);
     assert!(without_agent.text().await.unwrap().contains("User-Agent"));
     forge.revoke_token(TOKEN);
@@ -219,7 +214,10 @@ async fn the_rate_limit_ends_in_403_with_nothing_remaining() {
         assert_eq!(meadow.get("/user").send().await.unwrap().status(), 200);
     }
     let refused = meadow.get("/user").send().await.unwrap();
-    assert_eq!((refused.status().as_u16(), refused.headers()["x-ratelimit-remaining"].to_str().unwrap()), (403, "0"));
+    assert_eq!(
+        (refused.status().as_u16(), refused.headers()["x-ratelimit-remaining"].to_str().unwrap()),
+        (403, "0")
+    );
     assert!(refused.text().await.unwrap().contains("API rate limit exceeded for user ID"));
     assert_eq!(meadow.get("/rate_limit").send().await.unwrap().status(), 200);
 }
