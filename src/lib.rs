@@ -1,5 +1,6 @@
 //! The Bzzz node.
 
+pub mod apiary;
 pub mod cli;
 pub mod docker;
 pub mod github;

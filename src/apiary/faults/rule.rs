@@ -1,0 +1,141 @@
+//! One rule: which requests, how often, and what happens to them. Its JSON is the control interface's:
+//! `{"method": "POST", "path": "/repos/", "times": 1, "fault": "status", "status": 502, "when": "after"}`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::FaultError;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// `None`: any method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// What the path begins with; empty: any path.
+    #[serde(default)]
+    pub path: String,
+    /// How many matching requests pass before the rule counts.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many requests meet it; `None`: all until it is cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// Whether a fault hides what the request did, or keeps it from doing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Before,
+    After,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Fault {
+    /// The request waits before anything else happens.
+    Latency { ms: u64 },
+    /// An error in the words of the system that is stood in for.
+    Status { status: u16, when: When },
+    /// The connection ends without an answer.
+    Drop { when: When },
+    /// A refusal before the effect: `retry_after_s` makes it GitHub's secondary limit, `reset_in_s` the primary one
+    /// with `x-ratelimit-remaining: 0`; with neither there is no hint when to come back.
+    RateLimited {
+        /// 403 or 429.
+        status: u16,
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+        #[serde(default)]
+        reset_in_s: Option<u64>,
+    },
+    /// A proxy's page instead of an answer, before the effect.
+    Html { status: u16 },
+    /// The answer's first half under the whole one's `content-length`, then the end of the connection.
+    HalfBody,
+    /// The answer's status and headers, and no body.
+    EmptyBody,
+    /// More headers on an answer that is otherwise right.
+    Headers { headers: BTreeMap<String, String> },
+    /// Reads are answered from the state when the rule was added. On the forge these are `GET`s and fetches.
+    StaleReads,
+    /// Ollama's stream ends without its last line, as after a repeat-abort.
+    StreamWithoutDone,
+    /// Ollama's stream ends in a line `{"error": …}` under the status 200.
+    StreamError { message: String },
+    /// Ollama's stream never ends.
+    EndlessStream,
+}
+
+impl Fault {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Latency { .. } => "latency",
+            Self::Status { .. } => "status",
+            Self::Drop { .. } => "drop",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Html { .. } => "html",
+            Self::HalfBody => "half_body",
+            Self::EmptyBody => "empty_body",
+            Self::Headers { .. } => "headers",
+            Self::StaleReads => "stale_reads",
+            Self::StreamWithoutDone => "stream_without_done",
+            Self::StreamError { .. } => "stream_error",
+            Self::EndlessStream => "endless_stream",
+        }
+    }
+
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } | Self::RateLimited { status, .. } | Self::Html { status } => {
+                Some(*status)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Rule {
+    /// A rule for requests with this method whose path begins with `path`, until it is cleared.
+    pub fn new(method: &str, path: &str, fault: Fault) -> Self {
+        Self { method: Some(method.to_owned()), path: path.to_owned(), skip: 0, times: None, fault }
+    }
+
+    /// A rule for every request.
+    pub fn any(fault: Fault) -> Self {
+        Self { method: None, path: String::new(), skip: 0, times: None, fault }
+    }
+
+    /// The rule for `n` requests only.
+    pub fn times(mut self, n: u32) -> Self {
+        self.times = Some(n);
+        self
+    }
+
+    /// The rule after `n` matching requests passed.
+    pub fn skip(mut self, n: u32) -> Self {
+        self.skip = n;
+        self
+    }
+
+    pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
+        let is_fetch = method == "POST" && path.ends_with("/git-upload-pack");
+        let method_fits = match (&self.fault, &self.method) {
+            (Fault::StaleReads, _) => matches!(method, "GET" | "HEAD") || is_fetch,
+            (_, Some(wanted)) => wanted.eq_ignore_ascii_case(method),
+            (_, None) => true,
+        };
+        method_fits && path.starts_with(&self.path)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), FaultError> {
+        match self.fault.status() {
+            Some(status) if !(200..600).contains(&status) => Err(FaultError::Status(status)),
+            _ if self.times == Some(0) => Err(FaultError::Never),
+            _ => Ok(()),
+        }
+    }
+}

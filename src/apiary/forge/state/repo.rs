@@ -1,0 +1,154 @@
+//! A repository: its settings, labels, and what hangs on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::issue::{Association, Comment, Issue, IssueState};
+use super::pull::Pull;
+use super::{RepoKey, User};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    pub id: u64,
+    pub name: String,
+    /// Six hexadecimal digits.
+    pub color: String,
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusState {
+    Error,
+    Failure,
+    Pending,
+    Success,
+}
+
+/// A commit status: what a continuous integration says of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub id: u64,
+    pub sha: String,
+    pub state: StatusState,
+    pub context: String,
+    pub description: Option<String>,
+    pub target_url: Option<String>,
+    pub creator: String,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repo {
+    pub id: u64,
+    pub owner: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub default_branch: String,
+    pub private: bool,
+    pub archived: bool,
+    pub has_issues: bool,
+    /// The repository that this one was forked from.
+    pub fork_of: Option<RepoKey>,
+    /// Logins, in lower case, of those who may write; the owner is always one.
+    pub collaborators: BTreeSet<String>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub pushed_at: String,
+    pub(crate) last_number: u64,
+    /// By their names in lower case.
+    pub(crate) labels: BTreeMap<String, Label>,
+    /// By their numbers, pull requests included.
+    pub(crate) issues: BTreeMap<u64, Issue>,
+    pub(crate) pulls: BTreeMap<u64, Pull>,
+    /// By their ids, so oldest first.
+    pub(crate) comments: BTreeMap<u64, Comment>,
+    pub(crate) statuses: Vec<Status>,
+}
+
+impl Repo {
+    pub(crate) fn new(id: u64, owner: &User, name: &str, default_branch: &str, now: &str) -> Self {
+        Self {
+            id,
+            owner: owner.login.clone(),
+            name: name.to_owned(),
+            description: None,
+            default_branch: default_branch.to_owned(),
+            private: false,
+            archived: false,
+            has_issues: true,
+            fork_of: None,
+            collaborators: BTreeSet::from([owner.login.to_lowercase()]),
+            created_at: now.to_owned(),
+            updated_at: now.to_owned(),
+            pushed_at: now.to_owned(),
+            last_number: 0,
+            labels: BTreeMap::new(),
+            issues: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            comments: BTreeMap::new(),
+            statuses: Vec::new(),
+        }
+    }
+
+    pub fn key(&self) -> RepoKey {
+        RepoKey::new(&self.owner, &self.name)
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    pub(crate) fn may_write(&self, login: &str) -> bool {
+        self.collaborators.contains(&login.to_lowercase())
+    }
+
+    /// What `login` is to this repository.
+    pub(crate) fn association(&self, login: &str) -> Association {
+        if self.owner.eq_ignore_ascii_case(login) {
+            Association::Owner
+        } else if self.may_write(login) {
+            Association::Collaborator
+        } else if self.pulls.values().any(|p| p.merged_at.is_some() && self.is_author(p.number, login)) {
+            Association::Contributor
+        } else {
+            Association::None
+        }
+    }
+
+    fn is_author(&self, number: u64, login: &str) -> bool {
+        self.issues.get(&number).is_some_and(|i| i.author.eq_ignore_ascii_case(login))
+    }
+
+    /// GitHub assigns those who may write and those who wrote on the issue; anyone else it ignores in silence.
+    pub(crate) fn may_be_assigned(&self, number: u64, login: &str) -> bool {
+        let commented = |c: &Comment| c.issue == number && c.author.eq_ignore_ascii_case(login);
+        self.may_write(login) || self.is_author(number, login) || self.comments.values().any(commented)
+    }
+
+    pub(crate) fn label(&self, name: &str) -> Option<&Label> {
+        self.labels.get(&name.to_lowercase())
+    }
+
+    /// Open issues and pull requests, counted together as GitHub does.
+    pub(crate) fn open_issues_count(&self) -> usize {
+        self.issues.values().filter(|i| i.state == IssueState::Open).count()
+    }
+
+    pub(crate) fn comments_of(&self, number: u64) -> impl Iterator<Item = &Comment> {
+        self.comments.values().filter(move |c| c.issue == number)
+    }
+
+    /// The newest status of each context on a commit, newest first.
+    pub(crate) fn latest_statuses(&self, sha: &str) -> Vec<&Status> {
+        let mut contexts = BTreeSet::new();
+        let of_commit = self.statuses.iter().rev().filter(|s| s.sha == sha);
+        of_commit.filter(|s| contexts.insert(s.context.clone())).collect()
+    }
+}
