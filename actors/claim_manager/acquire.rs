@@ -17,7 +17,7 @@ use super::lease::Lease;
 /// A task as the journal tells it.
 pub(super) async fn read(desk: &Desk, id: &TaskId) -> Result<Task, DeskError> {
     let recorded = desk.log.events_of(id, Seq::default()).await.map_err(RecordError::Refused)?;
-    Ok(Task::fold(id.clone(), &desk.limits, recorded.iter().map(|it| &it.event)))
+    Ok(Task::fold(id.clone(), recorded.iter().map(|it| &it.event)))
 }
 
 /// Whether an open pull request of the task's branch keeps others away, whoever made it.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::audit_logger::{AuditLog, RecordError};
 use crate::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, LeaseState, SeenLease, Swap};
 use crate::ports::journal::Entry;
-use crate::task::life::{Limits, Task};
+use crate::task::life::Task;
 use crate::task::{Epoch, NodeId, Sha, TaskEvent, TaskId};
 
 use super::Timing;
@@ -44,7 +44,6 @@ pub(super) struct Desk {
     pub(super) log: AuditLog,
     pub(super) nonce: Arc<dyn Fn() -> String + Send + Sync>,
     pub(super) timing: Timing,
-    pub(super) limits: Limits,
 }
 
 impl Desk {
@@ -69,7 +68,7 @@ impl Desk {
 
     /// Records an event that moves the task, and returns the task after it.
     pub(super) async fn advance(&self, task: &Task, event: TaskEvent) -> Result<Task, RecordError> {
-        let (entry, after) = task.entry(event, &self.limits, &self.node);
+        let (entry, after) = task.entry(event, &self.node);
         self.log.record(entry).await?;
         Ok(after)
     }

@@ -25,7 +25,7 @@ use crate::audit_logger::AuditLog;
 use crate::jitter::Jitter;
 use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
-use crate::task::life::{Limits, Task};
+use crate::task::life::Task;
 use crate::task::{Issue, NodeId, Sha, TaskId};
 use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
@@ -79,7 +79,6 @@ pub struct ClaimDeps {
     pub claims: Arc<dyn Claims>,
     pub forge: Arc<dyn Forge>,
     pub log: AuditLog,
-    pub limits: Limits,
     pub timing: Timing,
     pub jitter: Jitter,
     pub nonce: Arc<dyn Fn() -> String + Send + Sync>,
@@ -115,7 +114,6 @@ impl ClaimManager {
             log: self.deps.log.clone(),
             nonce: self.deps.nonce.clone(),
             timing: self.deps.timing,
-            limits: self.deps.limits.clone(),
         }
     }
 

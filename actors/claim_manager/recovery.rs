@@ -41,7 +41,7 @@ pub(super) async fn look(desk: &Desk, id: &TaskId) -> Result<Found, DeskError> {
     let recorded = desk.log.events_of(id, crate::ports::journal::Seq::default()).await;
     let recorded = recorded.map_err(crate::audit_logger::RecordError::Refused)?;
     let events: Vec<TaskEvent> = recorded.into_iter().map(|it| it.event).collect();
-    let task = Task::fold(id.clone(), &desk.limits, &events);
+    let task = Task::fold(id.clone(), &events);
     match &task.phase {
         phase if phase.is_resting() => Ok(Found::Nothing),
         Phase::Claiming { .. } => settle_claim(desk, &task, &events).await,

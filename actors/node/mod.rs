@@ -89,7 +89,6 @@ impl Node {
             claims: ports.claims.clone(),
             forge: ports.forge.clone(),
             log: log.clone(),
-            limits: config.limits.clone(),
             timing: config.timing,
             jitter: outside.jitter.clone(),
             nonce: outside.nonce.clone(),

@@ -147,8 +147,8 @@ impl Question {
     }
 }
 
-/// The first of the `wanted` names that the server has. Ollama lists `name:latest` for a plain `name`.
-fn choose(wanted: &[String], present: &[String]) -> Result<String, ModelError> {
+/// The first of the `wanted` names that the server has; the error names the most wanted one. Ollama lists `name:latest` for a plain `name`.
+pub fn choose(wanted: &[String], present: &[String]) -> Result<String, ModelError> {
     let is_present =
         |name: &String| present.iter().any(|it| it == name || it.strip_suffix(":latest") == Some(name));
     let missing = || ModelError::Missing { model: wanted.first().cloned().unwrap_or_default() };

@@ -62,13 +62,13 @@ impl Workbench {
     /// A task as the journal tells it, and the place in the journal up to which it was read.
     pub async fn read(&self, id: &TaskId) -> Result<(Task, Seq), JournalError> {
         let events = self.log.events_of(id, Seq::default()).await?;
-        let task = Task::fold(id.clone(), &self.limits, events.iter().map(|it| &it.event));
+        let task = Task::fold(id.clone(), events.iter().map(|it| &it.event));
         Ok((task, events.last().map(|last| last.seq).unwrap_or_default()))
     }
 
     /// The entry that `event` makes, with whom it is told to; and the task after it.
     pub fn entry(&self, task: &Task, event: TaskEvent) -> (Entry, Task) {
-        task.entry(event, &self.limits, &self.node)
+        task.entry(event, &self.node)
     }
 
     /// Records an event of a task that has no runner.

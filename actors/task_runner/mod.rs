@@ -17,7 +17,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::{AbortHandle, abortable};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::audit_logger::RecordError;
 use crate::ports::journal::{JournalError, Recorded};
@@ -60,6 +60,8 @@ pub struct TaskRunner {
     is_recording: bool,
     effect: Option<AbortHandle>,
     stalls: Stalls,
+    /// Everything that is logged of the task stands in it.
+    span: Span,
     /// How long the task has had a place since the runner started.
     worked: Duration,
     last_tick: Instant,
@@ -68,8 +70,10 @@ pub struct TaskRunner {
 impl TaskRunner {
     pub fn new(deps: RunnerDeps) -> Self {
         let stalls = Stalls::new(deps.bench.pace.retry_min, deps.bench.pace.retry_max);
+        let span = info_span!("task", id = %deps.task);
         Self {
             deps,
+            span,
             task: None,
             happened: VecDeque::new(),
             is_recording: false,
@@ -86,13 +90,13 @@ impl TaskRunner {
         ctx.spawn(read.into_actor(self).map(|read, runner, ctx| match read {
             Ok((task, _)) => {
                 let due = task.phase.due_again();
-                info!(task = %task.id, epoch = %task.epoch, phase = task.phase.name(), "runs");
+                info!(parent: &runner.span, epoch = %task.epoch, phase = task.phase.name(), "runs");
                 runner.task = Some(task);
                 runner.carry_on(due, ctx);
                 runner.record_next(ctx);
             }
             Err(error) => {
-                error!(task = %runner.deps.task, %error, "journal not read");
+                error!(parent: &runner.span, %error, "journal not read");
                 ctx.run_later(JOURNAL_PAUSE, Self::recover);
             }
         }));
@@ -109,7 +113,7 @@ impl TaskRunner {
         let Some(event) = self.happened.pop_front() else { return };
         let (entry, after) = self.deps.bench.entry(task, event.clone());
         if after == *task && !matches!(event, TaskEvent::Stalled { .. }) {
-            debug!(task = %task.id, kind = event.kind(), phase = task.phase.name(), "event has no place here");
+            debug!(parent: &self.span, kind = event.kind(), phase = task.phase.name(), "event has no place here");
             return self.record_next(ctx);
         }
         self.is_recording = true;
@@ -130,8 +134,9 @@ impl TaskRunner {
         match recorded {
             Ok(_) => {
                 let Some(task) = self.task.take() else { return };
-                let (task, due) = task.step(&event, &self.deps.bench.limits);
+                let (task, due) = task.step(&event);
                 let has_moved = due.is_some() || task.phase.is_resting();
+                info!(parent: &self.span, event = event.kind(), phase = task.phase.name());
                 self.task = Some(task);
                 if has_moved {
                     self.carry_on(due, ctx);
@@ -139,13 +144,13 @@ impl TaskRunner {
                 self.record_next(ctx);
             }
             Err(RecordError::Refused(error @ JournalError::Unavailable(_))) => {
-                error!(task = %self.deps.task, %error, "event not recorded, the task waits");
+                error!(parent: &self.span, %error, "event not recorded, the task waits");
                 self.happened.push_front(event);
                 ctx.run_later(JOURNAL_PAUSE, |runner, ctx| runner.record_next(ctx));
             }
             // Only the journal knows what it holds: read it again.
             Err(error) => {
-                error!(task = %self.deps.task, %error, "event perhaps not recorded, the task starts again from the journal");
+                error!(parent: &self.span, %error, "event perhaps not recorded, the journal is read again");
                 self.task = None;
                 self.stop_effect();
                 ctx.run_later(JOURNAL_PAUSE, Self::recover);
@@ -160,6 +165,9 @@ impl TaskRunner {
         if !task.phase.takes_a_place() {
             self.give_place_back();
         }
+        if let Some(reason) = task.reached(&self.deps.bench.limits) {
+            return self.happen(TaskEvent::GaveUp { reason }, ctx);
+        }
         if let Some(effect) = due {
             self.stalls.begin();
             return self.begin(effect, Duration::ZERO, ctx);
@@ -172,7 +180,7 @@ impl TaskRunner {
 
     fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
         let Some(task) = self.task.clone() else { return };
-        debug!(task = %task.id, ?effect, "begins");
+        debug!(parent: &self.span, ?effect, "begins");
         let tools = Tools { deps: self.deps.clone(), task };
         let carried_out = {
             let effect = effect.clone();
@@ -181,7 +189,7 @@ impl TaskRunner {
                 tools.carry_out(effect).await
             }
         };
-        let (carried_out, handle) = abortable(Box::pin(carried_out));
+        let (carried_out, handle) = abortable(Box::pin(carried_out.instrument(self.span.clone())));
         self.effect = Some(handle);
         ctx.spawn(carried_out.into_actor(self).map(|ended, runner, ctx| {
             if let Ok(ended) = ended {
@@ -197,7 +205,7 @@ impl TaskRunner {
             Ended::Stalled { problem, retry_after } => {
                 let what = effect.name();
                 let pause = self.stalls.pause(retry_after);
-                warn!(task = %self.deps.task, what, problem, ?pause, "stalled");
+                warn!(parent: &self.span, what, problem, ?pause, "stalled");
                 if self.stalls.is_news(&problem) {
                     self.happen(TaskEvent::Stalled { what: what.to_owned(), problem }, ctx);
                 }

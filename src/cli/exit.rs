@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::journal::JournalOpenError;
+use crate::node::StartError;
 use crate::settings::SettingsErrors;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,9 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<SettingsErrors>().is_some() {
             return Self::Config;
+        }
+        if let Some(error) = error.downcast_ref::<StartError>() {
+            return error.into();
         }
         match error.downcast_ref::<JournalOpenError>() {
             Some(JournalOpenError::Locked { .. }) => Self::TryLater,

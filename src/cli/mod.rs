@@ -4,6 +4,10 @@
 mod audit;
 mod config;
 pub mod exit;
+mod run;
+mod system;
+mod table;
+mod tasks;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -54,6 +58,11 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the node: watch the repositories and turn labelled issues into pull requests
+    Run,
+    /// Look at the tasks of this node
+    #[command(subcommand)]
+    Tasks(tasks::TasksCommand),
     /// Check, show or begin the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -65,6 +74,8 @@ enum Command {
 impl Command {
     fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
+            Self::Run => run::run(global),
+            Self::Tasks(command) => command.run(global),
             Self::Config(command) => command.run(global),
             Self::Audit(command) => command.run(global),
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::journal::{JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{Epoch, Lane, TaskId};
+use bzzz_actors::task::{BlobRef, Epoch, Lane, TaskId};
 use rusqlite::{Connection, params};
 
 use super::blobs::Blobs;
@@ -88,6 +88,11 @@ impl JournalReader {
             })
         };
         read().map_err(|error| self.failed(&error))?.into_iter().map(to_pending).collect()
+    }
+
+    /// The bytes that an event names.
+    pub fn blob(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>, JournalError> {
+        self.blobs.get(blob)
     }
 
     /// Reads the whole journal and every blob that it names.

@@ -28,6 +28,7 @@
 //! - a command is never run again: a node that comes back to `Running` recalls its outcome.
 
 mod effect;
+mod limits;
 mod notices;
 mod phase;
 #[cfg(test)]
@@ -36,5 +37,6 @@ mod state;
 mod step;
 
 pub use effect::Effect;
+pub use limits::Limits;
 pub use phase::{End, Phase};
-pub use state::{Checked, Limits, Proposal, Task};
+pub use state::{Checked, Proposal, Task};

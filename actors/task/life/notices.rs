@@ -10,12 +10,12 @@ use crate::ports::swarm::Announcement;
 use crate::task::text::quoted;
 use crate::task::{NodeId, Notice, TaskEvent, label};
 
-use super::{End, Limits, Phase, Task};
+use super::{End, Phase, Task};
 
 impl Task {
     /// The journal's entry of `event`, with whom it is told to; and the task after it.
-    pub fn entry(&self, event: TaskEvent, limits: &Limits, node: &NodeId) -> (Entry, Task) {
-        let (after, _) = self.clone().step(&event, limits);
+    pub fn entry(&self, event: TaskEvent, node: &NodeId) -> (Entry, Task) {
+        let (after, _) = self.clone().step(&event);
         let notices = after.notices_since(self, node);
         (Entry { task: self.id.clone(), epoch: after.epoch, event, notices }, after)
     }

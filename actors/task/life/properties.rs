@@ -99,7 +99,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
 }
 
 /// The first event from `seed` on that moves the task, if any does: what a life without accidents is made of.
-fn fitting_event(seed: u8, task: &Task, limits: &Limits) -> TaskEvent {
+fn fitting_event(seed: u8, task: &Task) -> TaskEvent {
     (0..=255u8)
         .map(|offset| any_event(seed.wrapping_add(offset), task))
         .find(|event| {
@@ -114,19 +114,19 @@ fn fitting_event(seed: u8, task: &Task, limits: &Limits) -> TaskEvent {
                 (event, &task.phase),
                 (TaskEvent::ClaimIntended { .. }, Phase::Claiming { .. })
             );
-            !is_accident && task.clone().step(event, limits).1.is_some()
+            !is_accident && task.clone().step(event).1.is_some()
         })
         .unwrap_or_else(|| any_event(0, task))
 }
 
 /// A random life: every event, with the task before it.
-fn life(choices: &[(u8, bool)], limits: &Limits) -> (Vec<TaskEvent>, Vec<Task>) {
+fn life(choices: &[(u8, bool)]) -> (Vec<TaskEvent>, Vec<Task>) {
     let mut task = Task::new("a/b#1".parse().unwrap());
     let mut states = vec![task.clone()];
     let mut events = Vec::new();
     for (seed, sensible) in choices {
-        let event = if *sensible { fitting_event(*seed, &task, limits) } else { any_event(*seed, &task) };
-        task = task.step(&event, limits).0;
+        let event = if *sensible { fitting_event(*seed, &task) } else { any_event(*seed, &task) };
+        task = task.step(&event).0;
         events.push(event);
         states.push(task.clone());
     }
@@ -142,10 +142,9 @@ proptest! {
 
     #[test]
     fn nothing_is_pushed_without_a_lease_and_checks_passed_on_that_tree(choices in choices()) {
-        let limits = Limits::default();
-        let (events, states) = life(&choices, &limits);
+        let (events, states) = life(&choices);
         for (before, event) in states.iter().zip(&events) {
-            let (after, effect) = before.clone().step(event, &limits);
+            let (after, effect) = before.clone().step(event);
             if let Some(Effect::Publish { tree }) = &effect {
                 prop_assert!(after.has_passed(tree) && after.holds_lease && after.looked_at_diff);
             }
@@ -160,8 +159,7 @@ proptest! {
 
     #[test]
     fn a_pull_request_is_proposed_only_for_a_published_commit(choices in choices()) {
-        let limits = Limits::default();
-        for task in life(&choices, &limits).1 {
+        for task in life(&choices).1 {
             if matches!(task.phase, Phase::Proposing | Phase::InReview) {
                 prop_assert!(task.published.is_some());
             }
@@ -170,7 +168,7 @@ proptest! {
 
     #[test]
     fn every_state_has_something_due_or_rests(choices in choices()) {
-        for task in life(&choices, &Limits::default()).1 {
+        for task in life(&choices).1 {
             prop_assert_eq!(task.phase.due_again().is_none(), task.phase.is_resting());
             prop_assert!(!matches!(task.phase.due_again(), Some(Effect::Run { .. })), "a command would run again");
         }
@@ -178,52 +176,54 @@ proptest! {
 
     #[test]
     fn every_state_has_a_way_out(choices in choices()) {
-        let limits = Limits::default();
-        for task in life(&choices, &limits).1 {
+        for task in life(&choices).1 {
             let exits = [
                 TaskEvent::ClaimLost { holder: String::new() },
                 TaskEvent::GaveUp { reason: String::new() },
                 TaskEvent::CleanedUp { diff: None },
             ];
-            let out = exits.iter().fold(task, |task, event| task.step(event, &limits).0);
+            let out = exits.iter().fold(task, |task, event| task.step(event).0);
             prop_assert!(out.phase.is_resting(), "stuck in {:?}", out.phase);
         }
     }
 
     #[test]
     fn folding_any_prefix_gives_the_state_that_stepping_gave(choices in choices()) {
-        let limits = Limits::default();
-        let (events, states) = life(&choices, &limits);
+        let (events, states) = life(&choices);
         for (count, state) in states.iter().enumerate() {
-            let folded = Task::fold(state.id.clone(), &limits, &events[..count]);
+            let folded = Task::fold(state.id.clone(), &events[..count]);
             prop_assert_eq!(&folded, state);
         }
     }
 
     #[test]
     fn a_lost_lease_or_a_closed_issue_stops_the_work_at_once(choices in choices(), lost: bool) {
-        let limits = Limits::default();
         let event = match lost {
             true => TaskEvent::LeaseLost { why: String::new() },
             false => TaskEvent::Cancelled { why: String::new() },
         };
-        for task in life(&choices, &limits).1 {
+        for task in life(&choices).1 {
             if task.phase.needs_lease() {
-                let (task, effect) = task.step(&event, &limits);
+                let (task, effect) = task.step(&event);
                 prop_assert!(matches!(effect, Some(Effect::CleanUp { .. })), "{:?}", task.phase);
             }
         }
     }
 
+    /// A runner that asks before each effect never does more than the limits say.
     #[test]
-    fn limits_hold(choices in choices()) {
+    fn limits_hold_for_who_asks_first(choices in choices()) {
         let limits = Limits { max_steps: 4, max_check_rounds: 2, ..Limits::default() };
-        for task in life(&choices, &limits).1 {
-            if let Phase::Running { step, .. } = task.phase {
-                prop_assert!(step <= limits.max_steps);
+        for task in life(&choices).1 {
+            let goes_on = task.reached(&limits).is_none();
+            if let Some(Effect::Run { step, .. }) = task.phase.due() {
+                prop_assert!(!goes_on || step <= 4);
             }
-            prop_assert!(task.check_rounds <= limits.max_check_rounds);
-            prop_assert!(task.malformed_in_row <= limits.max_malformed);
+            if task.phase == Phase::Thinking {
+                prop_assert!(!goes_on || (task.check_rounds < 2 && task.malformed_in_row < 3));
+            }
+            let (gave_up, _) = task.clone().step(&TaskEvent::GaveUp { reason: String::new() });
+            prop_assert!(goes_on || gave_up.reached(&limits).is_none(), "giving up is the end of it");
         }
     }
 }
@@ -231,12 +231,11 @@ proptest! {
 /// A guard on the generator itself: were no random life to reach a push, the properties above would say nothing.
 #[test]
 fn random_lives_reach_the_end() {
-    let limits = Limits::default();
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut reached_review = 0;
     for _ in 0..500 {
         let choices = choices().new_tree(&mut runner).unwrap().current();
-        let states = life(&choices, &limits).1;
+        let states = life(&choices).1;
         reached_review += usize::from(states.iter().any(|task| task.phase == Phase::InReview));
     }
     assert!(reached_review > 25, "only {reached_review} of 500 lives reached a pull request");
@@ -244,7 +243,6 @@ fn random_lives_reach_the_end() {
 
 #[test]
 fn the_straight_way() {
-    let limits = Limits::default();
     let events = [
         TaskEvent::ClaimIntended { epoch: Epoch::FIRST, lease: sha(0) },
         TaskEvent::Claimed { epoch: Epoch::FIRST, lease: sha(0) },
@@ -270,7 +268,7 @@ fn the_straight_way() {
     let mut task = Task::new("a/b#1".parse().unwrap());
     let mut phases = vec![];
     for event in &events {
-        task = task.step(event, &limits).0;
+        task = task.step(event).0;
         phases.push(task.phase.name());
     }
     assert_eq!(

@@ -6,36 +6,6 @@ use crate::task::{
 
 use super::Phase;
 
-/// Where a task ends although nobody ended it. Each is a failure with the diff kept, never a pull request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Commands in all. Too low: tasks fail that were nearly done. Too high: a lost model burns a GPU for hours.
-    pub max_steps: u32,
-    /// Replies in a row that follow no part of the protocol.
-    pub max_malformed: u32,
-    /// How often the work may be refused or fail its checks.
-    pub max_check_rounds: u32,
-    /// Sandboxes lost in all, such as by running out of memory.
-    pub max_sandbox_losses: u32,
-    /// How often the peers are asked before a person is.
-    pub max_peer_questions: u32,
-    /// How often a person is asked.
-    pub max_escalations: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_steps: 100,
-            max_malformed: 3,
-            max_check_rounds: 5,
-            max_sandbox_losses: 3,
-            max_peer_questions: 2,
-            max_escalations: 3,
-        }
-    }
-}
-
 /// What the model wants the pull request to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
@@ -120,8 +90,8 @@ impl Task {
     }
 
     /// The state that a task's events lead to.
-    pub fn fold<'a>(id: TaskId, limits: &Limits, events: impl IntoIterator<Item = &'a TaskEvent>) -> Self {
-        events.into_iter().fold(Self::new(id), |task, event| task.step(event, limits).0)
+    pub fn fold<'a>(id: TaskId, events: impl IntoIterator<Item = &'a TaskEvent>) -> Self {
+        events.into_iter().fold(Self::new(id), |task, event| task.step(event).0)
     }
 
     /// The checks have passed on this very tree.

@@ -2,21 +2,21 @@
 
 use crate::task::{ModelUse, Sha, Step, TaskEvent};
 
-use super::{Checked, Effect, End, Limits, Phase, Proposal, Task};
+use super::{Checked, Effect, End, Phase, Proposal, Task};
 
 impl Task {
     /// The state after `event`, and what is due because of it. An event that has no place in this state, or that
     /// only notes something, leaves the phase as it is and makes nothing due.
-    pub fn step(self, event: &TaskEvent, limits: &Limits) -> (Self, Option<Effect>) {
+    pub fn step(self, event: &TaskEvent) -> (Self, Option<Effect>) {
         let mut task = self;
-        let Some(phase) = task.note(event, limits) else { return (task, None) };
+        let Some(phase) = task.note(event) else { return (task, None) };
         task.phase = phase;
         let effect = task.phase.due();
         (task, effect)
     }
 
     /// Takes in what the event tells, and says which phase it leads to, if to any.
-    fn note(&mut self, event: &TaskEvent, limits: &Limits) -> Option<Phase> {
+    fn note(&mut self, event: &TaskEvent) -> Option<Phase> {
         use TaskEvent as E;
         match (&self.phase, event) {
             (phase, E::Found { issue }) if phase.is_resting() => {
@@ -43,9 +43,7 @@ impl Task {
             }
             (phase, E::SandboxLost { .. }) if needs_work_sandbox(phase) => {
                 self.sandbox_losses += 1;
-                Some(self.unless(self.sandbox_losses > limits.max_sandbox_losses, Phase::Preparing, || {
-                    format!("the sandbox was lost {} times", limits.max_sandbox_losses + 1)
-                }))
+                Some(Phase::Preparing)
             }
             (Phase::Planning, E::PlanDrafted { plan, usage }) => {
                 self.plan = Some(plan.clone());
@@ -58,7 +56,7 @@ impl Task {
                 Some(Phase::Thinking)
             }
 
-            (Phase::Thinking, E::Replied { step, usage, .. }) => Some(self.after_reply(step, usage, limits)),
+            (Phase::Thinking, E::Replied { step, usage, .. }) => Some(self.after_reply(step, usage)),
             (Phase::Running { step, .. }, E::CommandFinished { step: ended, .. }) if step == ended => {
                 Some(Phase::Thinking)
             }
@@ -66,10 +64,10 @@ impl Task {
                 self.produced = Some(produced.clone());
                 Some(self.after_export(produced.tree.clone()))
             }
-            (Phase::Exporting, E::WorkRefused { .. }) => Some(self.another_round(limits)),
+            (Phase::Exporting, E::WorkRefused { .. }) => Some(self.another_round()),
             (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results }) if tree == checked => {
                 self.checked = Some(Checked { tree: checked.clone(), results: results.clone() });
-                Some(self.after_checks(checked.clone(), limits))
+                Some(self.after_checks(checked.clone()))
             }
 
             (Phase::Publishing { .. }, E::Published { commit }) => {
@@ -105,7 +103,7 @@ impl Task {
             (phase, E::GaveUp { reason })
                 if !phase.is_resting() && !matches!(phase, Phase::CleaningUp(_) | Phase::Claiming { .. }) =>
             {
-                Some(failed(reason.clone()))
+                Some(Phase::CleaningUp(End::Failed { reason: reason.clone() }))
             }
             (Phase::CleaningUp(end), E::CleanedUp { .. }) => {
                 self.holds_lease = false;
@@ -123,7 +121,7 @@ impl Task {
         }
     }
 
-    fn after_reply(&mut self, step: &Step, usage: &ModelUse, limits: &Limits) -> Phase {
+    fn after_reply(&mut self, step: &Step, usage: &ModelUse) -> Phase {
         self.count(usage);
         self.malformed_in_row = match step {
             Step::Malformed { .. } => self.malformed_in_row + 1,
@@ -132,34 +130,18 @@ impl Task {
         match step {
             Step::Run { command } => {
                 self.steps += 1;
-                let running = Phase::Running { step: self.steps, command: command.clone() };
-                self.unless(self.steps > limits.max_steps, running, || {
-                    format!("not done after {} commands", limits.max_steps)
-                })
+                Phase::Running { step: self.steps, command: command.clone() }
             }
             Step::Done { title, body } => {
                 self.proposal = Some(Proposal { title: title.clone(), body: body.clone() });
                 Phase::Exporting
             }
-            Step::Help { question } => self.ask(question, limits),
-            Step::Malformed { problem } => {
-                self.unless(self.malformed_in_row >= limits.max_malformed, Phase::Thinking, || {
-                    format!("{} replies in a row were not usable; the last: {problem}", limits.max_malformed)
-                })
+            Step::Help { question } => {
+                self.peer_questions += 1;
+                Phase::AskingPeers { question: question.clone() }
             }
+            Step::Malformed { .. } => Phase::Thinking,
         }
-    }
-
-    /// The peers first, then a person, then nobody.
-    fn ask(&mut self, question: &str, limits: &Limits) -> Phase {
-        let question = question.to_owned();
-        if self.peer_questions < limits.max_peer_questions {
-            self.peer_questions += 1;
-            return Phase::AskingPeers { question };
-        }
-        self.unless(self.escalations >= limits.max_escalations, Phase::Escalating { question }, || {
-            format!("the model asked a person for help more than {} times", limits.max_escalations)
-        })
     }
 
     fn after_export(&self, tree: Sha) -> Phase {
@@ -170,9 +152,9 @@ impl Task {
     }
 
     /// Passed for the first time: the model looks at its diff once. Passed after that: publish.
-    fn after_checks(&mut self, tree: Sha, limits: &Limits) -> Phase {
+    fn after_checks(&mut self, tree: Sha) -> Phase {
         if !self.has_passed(&tree) {
-            return self.another_round(limits);
+            return self.another_round();
         }
         if self.looked_at_diff {
             return self.publish(tree);
@@ -190,21 +172,11 @@ impl Task {
         }
     }
 
-    /// Back to the model with what was wrong, unless that happened too often.
-    fn another_round(&mut self, limits: &Limits) -> Phase {
+    /// Back to the model with what was wrong.
+    fn another_round(&mut self) -> Phase {
         self.check_rounds += 1;
-        self.unless(self.check_rounds >= limits.max_check_rounds, Phase::Thinking, || {
-            format!("the work was refused or failed its checks {} times", limits.max_check_rounds)
-        })
+        Phase::Thinking
     }
-
-    fn unless(&self, is_over: bool, go_on: Phase, reason: impl FnOnce() -> String) -> Phase {
-        if is_over { failed(reason()) } else { go_on }
-    }
-}
-
-fn failed(reason: String) -> Phase {
-    Phase::CleaningUp(End::Failed { reason })
 }
 
 /// The phases in which the sandbox where the model works must be there.

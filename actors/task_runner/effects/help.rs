@@ -13,6 +13,9 @@ use super::{Carried, Ended, Tools};
 
 impl Tools {
     pub(super) async fn ask_peers(&self, question: String) -> Carried {
+        if self.task.peer_questions > self.deps.bench.limits.max_peer_questions {
+            return Ok(TaskEvent::Advised { advice: Vec::new() });
+        }
         let ask = AskPeers { task: self.task.id.clone(), epoch: self.task.epoch, question };
         let advice = self.deps.bench.antennae.send(ask).await?;
         Ok(TaskEvent::Advised { advice })

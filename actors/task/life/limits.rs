@@ -1,0 +1,60 @@
+//! Where a task ends although nobody ended it.
+//!
+//! The life itself knows no limits: what has happened stays what it was when the configuration changes. Whoever is
+//! about to carry out an effect asks here first, and a limit that is reached becomes an event of its own, `GaveUp`.
+
+use super::{Phase, Task};
+
+/// Reaching one is a failure with the diff kept, never a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Commands in all. Too low: tasks fail that were nearly done. Too high: a lost model burns a GPU for hours.
+    pub max_steps: u32,
+    /// Replies in a row that follow no part of the protocol.
+    pub max_malformed: u32,
+    /// How often the work may be refused or fail its checks.
+    pub max_check_rounds: u32,
+    /// Sandboxes lost in all, such as by running out of memory.
+    pub max_sandbox_losses: u32,
+    /// How often the peers are asked; after that a person is at once.
+    pub max_peer_questions: u32,
+    /// How often a person is asked.
+    pub max_escalations: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_steps: 100,
+            max_malformed: 3,
+            max_check_rounds: 5,
+            max_sandbox_losses: 3,
+            max_peer_questions: 2,
+            max_escalations: 3,
+        }
+    }
+}
+
+impl Task {
+    /// Why the task must not go on, if it must not.
+    pub fn reached(&self, limits: &Limits) -> Option<String> {
+        if !self.phase.needs_lease() {
+            return None;
+        }
+        if self.steps > limits.max_steps {
+            return Some(format!("not done after {} commands", limits.max_steps));
+        }
+        if self.malformed_in_row >= limits.max_malformed {
+            return Some(format!("{} replies in a row were not usable", self.malformed_in_row));
+        }
+        if self.check_rounds >= limits.max_check_rounds {
+            return Some(format!("the work was refused or failed its checks {} times", self.check_rounds));
+        }
+        if self.sandbox_losses > limits.max_sandbox_losses {
+            return Some(format!("the sandbox was lost {} times", self.sandbox_losses));
+        }
+        let asks_again = matches!(self.phase, Phase::Escalating { .. });
+        (asks_again && self.escalations >= limits.max_escalations)
+            .then(|| format!("the model asked a person for help more than {} times", limits.max_escalations))
+    }
+}

@@ -1,0 +1,68 @@
+//! `bzzz run`: the node for real.
+
+use anyhow::Context;
+use tracing::{error, info};
+
+use crate::node::{RunningNode, StartError};
+use crate::settings::{Settings, SettingsErrors};
+use crate::telemetry;
+
+use super::Global;
+use super::exit::Exit;
+use super::system::{Signals, block_on};
+
+/// Watches the repositories and works on their tasks until it is stopped. The first Ctrl-C or SIGTERM lets tasks that
+/// are under way come to rest (`node.drain_grace`), the second stops at once; either way, unfinished tasks go on at the
+/// next start.
+pub(crate) fn run(global: &Global) -> anyhow::Result<Exit> {
+    let loaded = global.load()?;
+    let missing = loaded.missing_to_run();
+    if !missing.is_empty() {
+        return Err(SettingsErrors(missing).into());
+    }
+    telemetry::init(&loaded.settings.log)?;
+    block_on(serve(loaded.settings)).context("the runtime can't be started")?
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen().context("signals can't be listened to")?;
+    let drain_grace = settings.node.drain_grace.get();
+    info!(node = %settings.node.name, version = env!("CARGO_PKG_VERSION"), "starts");
+    let mut node = tokio::select! {
+        started = RunningNode::start(settings) => started?,
+        () = signals.next() => return Ok(Exit::Ok),
+    };
+    info!(sandbox = node.sandbox, "watches its repositories");
+    let exit = tokio::select! {
+        () = signals.next() => Exit::Ok,
+        child = node.node().failed() => {
+            error!(child, "a part that the node can't be without failed too often, the node ends");
+            Exit::CoreGaveUp
+        }
+    };
+    if exit == Exit::Ok {
+        info!("stops: no more tasks are taken; once more to stop at once");
+        tokio::select! {
+            _ = node.node().drain(drain_grace) => {}
+            () = signals.next() => info!("stops at once"),
+        }
+    }
+    node.end().await;
+    info!("stopped");
+    Ok(exit)
+}
+
+impl From<&StartError> for Exit {
+    fn from(error: &StartError) -> Self {
+        use bzzz_actors::ports::sandbox::SandboxError;
+
+        use crate::journal::JournalOpenError;
+        match error {
+            StartError::Journal(JournalOpenError::Locked { .. }) => Self::TryLater,
+            StartError::Journal(_) => Self::Failed,
+            StartError::Address(_) | StartError::Forge(_) => Self::Config,
+            StartError::Sandbox(SandboxError::Misconfigured(_)) => Self::Config,
+            StartError::Git(_) | StartError::Sandbox(_) => Self::Unavailable,
+        }
+    }
+}

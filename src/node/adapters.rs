@@ -1,0 +1,103 @@
+//! Each adapter from its section of the settings.
+
+use std::sync::Arc;
+
+use bzzz_actors::ports::escalations::Escalations;
+use bzzz_actors::ports::hive::Hive;
+use bzzz_actors::ports::sandbox::SandboxError;
+use secrecy::SecretString;
+
+use crate::docker::{DockerOptions, DockerSandboxes};
+use crate::git::{Git, GitLimits, GitOptions, GitSetupError};
+use crate::github::{GitHub, GitHubOptions};
+use crate::hive::{HiveClient, HiveOptions};
+use crate::http::SetupError;
+use crate::n8n::{Webhook, WebhookOptions};
+use crate::ollama::{Ollama, OllamaOptions};
+use crate::settings::{Secret, Settings};
+
+/// The file in the data folder that remembers the listings' validators.
+const LISTING_FILE: &str = "listings.json";
+
+pub(super) fn forge(settings: &Settings) -> Result<GitHub, SetupError> {
+    let forge = &settings.forge;
+    GitHub::new(GitHubOptions {
+        api_url: forge.api_url.base().to_owned(),
+        token: secret(forge.token.as_ref()).unwrap_or_default(),
+        request_timeout: forge.request_timeout.get(),
+        write_interval: forge.write_interval.get(),
+        listing_file: Some(settings.node.data_dir.join(LISTING_FILE)),
+    })
+}
+
+pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
+    let forge = &settings.forge;
+    Git::open(GitOptions {
+        git_url: forge.git_url.base().to_owned(),
+        token: secret(forge.token.as_ref()),
+        data_dir: settings.node.data_dir.clone(),
+        author_name: forge.commit_name.clone(),
+        author_email: forge.commit_email.clone(),
+        allow_file: false,
+        limits: GitLimits { bundle_bytes: settings.sandbox.export_cap.bytes(), ..GitLimits::default() },
+    })
+    .await
+}
+
+pub(super) fn model(settings: &Settings) -> Result<Ollama, SetupError> {
+    let model = &settings.model;
+    Ollama::new(OllamaOptions {
+        temperature: model.temperature as f32,
+        keep_alive: model.keep_alive.get(),
+        connect_timeout: model.connect_timeout.get(),
+        first_byte_timeout: model.first_byte_timeout.get(),
+        chunk_timeout: model.chunk_timeout.get(),
+        ..OllamaOptions::new(model.url.base(), model.context_tokens)
+    })
+}
+
+pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxError> {
+    let sandbox = &settings.sandbox;
+    DockerSandboxes::new(DockerOptions {
+        host: sandbox.docker_host.clone(),
+        image: sandbox.image.clone(),
+        runtime: sandbox.runtime.clone(),
+        memory_bytes: sandbox.memory.bytes(),
+        cpus: sandbox.cpus,
+        pids: sandbox.pids.into(),
+        work_bytes: sandbox.work_size.bytes(),
+        tmp_bytes: sandbox.tmp_size.bytes(),
+        home_bytes: sandbox.home_size.bytes(),
+        output_cap_bytes: u32::try_from(sandbox.output_cap.bytes()).unwrap_or(u32::MAX),
+        orphan_grace: settings.claims.ttl.get(),
+        data_dir: settings.node.data_dir.clone(),
+        temp_dir: settings.node.data_dir.join("tmp"),
+    })
+}
+
+pub(super) fn hive(settings: &Settings) -> Result<Option<Arc<dyn Hive>>, SetupError> {
+    let hive = &settings.hive;
+    let Some(url) = &hive.url else { return Ok(None) };
+    let client = HiveClient::new(HiveOptions {
+        url: url.base().to_owned(),
+        key: secret(hive.key.as_ref()),
+        request_timeout: hive.request_timeout.get(),
+    })?;
+    Ok(Some(Arc::new(client)))
+}
+
+pub(super) fn webhook(settings: &Settings) -> Result<Option<Arc<dyn Escalations>>, SetupError> {
+    let escalation = &settings.escalation;
+    let Some(url) = &escalation.webhook_url else { return Ok(None) };
+    let auth = escalation.auth_header.clone().zip(secret(escalation.auth_value.as_ref()));
+    let webhook = Webhook::new(WebhookOptions {
+        url: url.to_string(),
+        auth,
+        request_timeout: escalation.request_timeout.get(),
+    })?;
+    Ok(Some(Arc::new(webhook)))
+}
+
+fn secret(secret: Option<&Secret>) -> Option<SecretString> {
+    secret.map(|secret| secret.expose().to_owned().into())
+}

@@ -1,0 +1,65 @@
+//! From the settings to what the actors are told.
+
+use bzzz_actors::claim_manager::Timing;
+use bzzz_actors::node::NodeConfig;
+use bzzz_actors::outbox::OutboxPace;
+use bzzz_actors::reasoner_actor::ModelChoice;
+use bzzz_actors::task::life::Limits;
+use bzzz_actors::task_runner::Pace;
+use std::time::Duration;
+
+use crate::settings::Settings;
+
+/// The pause before something that failed within a task is tried again; doubles up to a minute.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often the peers are asked before a person is, and a person before the task is given up.
+const MAX_PEER_QUESTIONS: u32 = 2;
+const MAX_ESCALATIONS: u32 = 3;
+
+pub(super) fn node_config(settings: &Settings) -> NodeConfig {
+    let Settings { node, forge, claims, hive, model, sandbox, task, outbox, .. } = settings;
+    NodeConfig {
+        node: node.name.clone(),
+        repositories: forge.repositories.clone(),
+        task_label: forge.task_label.clone(),
+        max_tasks: as_usize(node.max_tasks),
+        poll_interval: forge.poll_interval.get(),
+        hive_interval: hive.poll_interval.get(),
+        timing: Timing {
+            ttl: claims.ttl.get(),
+            renew_every: claims.renew_every.get(),
+            grace: claims.grace.get(),
+        },
+        limits: Limits {
+            max_steps: task.max_steps,
+            max_malformed: task.max_malformed,
+            max_check_rounds: task.max_check_rounds,
+            max_sandbox_losses: task.max_sandbox_losses,
+            max_peer_questions: MAX_PEER_QUESTIONS,
+            max_escalations: MAX_ESCALATIONS,
+        },
+        pace: Pace {
+            command_timeout: sandbox.command_timeout.get(),
+            check_timeout: task.check_timeout.get(),
+            wall_time: task.wall_time.get(),
+            review_interval: forge.poll_interval.get(),
+            max_export_bytes: sandbox.export_cap.bytes(),
+            retry_min: RETRY_MIN,
+            retry_max: RETRY_MAX,
+        },
+        choice: ModelChoice { names: model.names.clone(), max_output_tokens: model.max_output_tokens },
+        calls_in_flight: as_usize(model.calls_in_flight),
+        outbox: OutboxPace {
+            max_age: outbox.max_age.get(),
+            retry_min: outbox.retry_min.get(),
+            retry_max: outbox.retry_max.get(),
+        },
+        max_wait_for_human: task.max_wait_for_human.get(),
+    }
+}
+
+/// The settings' counts are small and checked.
+fn as_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,131 @@
+//! The one place where ports meet their adapters and the tree is started.
+
+mod adapters;
+mod chance;
+mod configure;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bzzz_actors::node::{Node, Outside, Ports};
+use bzzz_actors::ports::claims::Claims;
+use bzzz_actors::ports::code::Code;
+use bzzz_actors::ports::forge::{Forge, ForgeError};
+use bzzz_actors::ports::model::{Model, ModelError};
+use bzzz_actors::ports::sandbox::{SandboxError, Sandboxes};
+use tracing::{info, warn};
+
+use crate::git::GitSetupError;
+use crate::http::SetupError;
+use crate::journal::{JournalOpenError, SqliteJournal};
+use crate::settings::Settings;
+use crate::swarm::Alone;
+
+/// Why a node could not be started. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Journal(#[from] JournalOpenError),
+    #[error(transparent)]
+    Address(#[from] SetupError),
+    #[error(transparent)]
+    Git(#[from] GitSetupError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Forge(ForgeError),
+}
+
+/// A node that runs, and what it holds.
+pub struct RunningNode {
+    node: Node,
+    sandboxes: Arc<dyn Sandboxes>,
+    settings: Settings,
+    pub journal: Arc<SqliteJournal>,
+    /// Which sandbox it uses, for people.
+    pub sandbox: String,
+}
+
+impl RunningNode {
+    /// Opens the data folder, connects the adapters, and starts the actors on this thread.
+    ///
+    /// # Errors
+    /// What the node can't be without: its data folder, git, a sandbox, a token that the forge accepts. Anything
+    /// that is only away for now is waited for.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let journal = Arc::new(SqliteJournal::open(&settings.node.data_dir, settings.node.name.clone())?);
+        let forge = Arc::new(adapters::forge(&settings)?);
+        let git = Arc::new(adapters::git(&settings).await?);
+        let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
+        let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
+        let sandbox = sandboxes.describe().await?;
+        let removed = sandboxes.remove_strays(&settings.node.name, &|_| false).await?;
+        info!(sandbox, removed, "sandbox backend is ready");
+        check_token(&*forge).await?;
+        let ports = Ports {
+            journal: journal.clone(),
+            forge,
+            claims: git.clone() as Arc<dyn Claims>,
+            code: git as Arc<dyn Code>,
+            sandboxes: sandboxes.clone(),
+            model: model.clone(),
+            swarm: Arc::new(Alone),
+            hive: adapters::hive(&settings)?,
+            webhook: adapters::webhook(&settings)?,
+        };
+        let outside = Outside {
+            jitter: Arc::new(chance::jitter),
+            nonce: Arc::new(chance::nonce),
+            wall_clock_ms: chance::wall_clock_ms,
+        };
+        let node = Node::start(ports, configure::node_config(&settings), outside);
+        tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
+        Ok(Self { node, sandboxes, settings, journal, sandbox })
+    }
+
+    pub fn node(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
+    /// Takes no more tasks, lets those under way come to rest within `grace`, then stops every actor and removes
+    /// every sandbox. What is unfinished goes on at the next start.
+    pub async fn stop(mut self, grace: Duration) {
+        self.node.drain(grace).await;
+        self.end().await;
+    }
+
+    /// Stops at once.
+    pub async fn end(self) {
+        self.node.stop().await;
+        if let Err(error) = self.sandboxes.remove_strays(&self.settings.node.name, &|_| false).await {
+            warn!(%error, "sandboxes not removed; the next start of this node removes them");
+        }
+    }
+}
+
+/// A token that is refused will be refused in an hour too; a forge that is away may be back by then.
+async fn check_token(forge: &dyn Forge) -> Result<(), StartError> {
+    match forge.login().await {
+        Ok(login) => info!(login, "the forge knows the token"),
+        Err(error @ (ForgeError::Unauthorized { .. } | ForgeError::Forbidden { .. })) => {
+            return Err(StartError::Forge(error));
+        }
+        Err(error) => warn!(%error, "the forge can't be asked for the token's account yet"),
+    }
+    Ok(())
+}
+
+/// Says at the start what would otherwise be found out with the first task.
+async fn warn_of_missing_models(model: Arc<dyn Model>, names: Vec<String>) {
+    match model.models().await {
+        Ok(present) if bzzz_actors::reasoner_actor::choose(&names, &present).is_ok() => {}
+        Ok(present) => {
+            let pull = names.first().cloned().unwrap_or_default();
+            warn!(wanted = ?names, ?present, "the model server has none of the wanted models: ollama pull {pull}");
+        }
+        Err(error @ (ModelError::Unavailable(_) | ModelError::Refused(_))) => {
+            warn!(%error, "tasks wait until it answers");
+        }
+        Err(error) => warn!(%error, "models not listed"),
+    }
+}
