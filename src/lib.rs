@@ -1,5 +1,6 @@
 //! The Bzzz node.
 
+pub mod git;
 pub mod github;
 pub mod hive;
 pub mod http;
