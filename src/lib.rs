@@ -3,6 +3,7 @@
 pub mod apiary;
 pub mod cli;
 pub mod docker;
+pub mod git;
 pub mod github;
 pub mod hive;
 pub mod http;

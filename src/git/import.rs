@@ -1,0 +1,232 @@
+//! Takes the work of a sandbox in: objects only, checked before anything of them is kept.
+//!
+//! The bundle is untrusted. Its header is parsed here, its pack is indexed in a throw-away repository under limits of
+//! size, time, processor and memory, and its tree is compared with the base by rules in [`super::changes`] and
+//! [`super::paths`]. No git command that follows references, filters or configuration of the bundle ever sees it.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use bzzz_actors::ports::code::{CodeError, ImportedTree};
+use bzzz_actors::ports::sandbox::WorkBundle;
+use bzzz_actors::task::Sha;
+
+use super::bundle::{self, MAX_HEADER_BYTES};
+use super::changes::{self, Change, Kind};
+use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::failure::{code_error, disk_error};
+use super::objects::{self, ObjectInfo};
+use super::options::GitLimits;
+use super::paths;
+use super::program::Program;
+use super::remote::is_disk_full;
+
+/// The part of a diff that is kept as text.
+const MAX_DIFF_BYTES: usize = 256 * 1024;
+/// Each changed path costs some hundred bytes in the list of them.
+const MAX_RAW_BYTES_PER_FILE: usize = 512;
+
+pub(super) struct Import<'a> {
+    pub(super) program: &'a Program,
+    pub(super) limits: &'a GitLimits,
+    pub(super) base: &'a Sha,
+    /// The throw-away repository, which reads the mirror's objects too.
+    pub(super) repository: PathBuf,
+}
+
+fn refused(text: impl Into<String>) -> CodeError {
+    CodeError::Refused(text.into())
+}
+
+impl Import<'_> {
+    /// Indexes the bundle's pack and checks its tree. The pack stays in the throw-away repository.
+    pub(super) async fn take(&self, bundle: &WorkBundle) -> Result<ImportedTree, CodeError> {
+        let (header, pack) = self.open(&bundle.file)?;
+        self.index(pack).await?;
+        let tree = self.tree_of(&header.tip).await?;
+        let changes = self.changes(&tree).await?;
+        changes::check_shape(&changes, self.limits).map_err(refused)?;
+        self.check_contents(&changes).await?;
+        let (insertions, deletions) = self.numstat(&tree).await?;
+        let diff = self.diff(&tree).await?;
+        let files = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        Ok(ImportedTree { tree, files, insertions, deletions, diff })
+    }
+
+    fn open(&self, path: &Path) -> Result<(bundle::Header, std::fs::File), CodeError> {
+        let broken = |error: std::io::Error| CodeError::Unavailable(format!("{}: {error}", path.display()));
+        let mut file = std::fs::File::open(path).map_err(broken)?;
+        let length = file.metadata().map_err(broken)?.len();
+        if length > self.limits.bundle_bytes {
+            return Err(refused(format!(
+                "the change is too large: {length} bytes packed, and at most {} are taken",
+                self.limits.bundle_bytes
+            )));
+        }
+        let mut start = Vec::new();
+        (&mut file).take(MAX_HEADER_BYTES as u64).read_to_end(&mut start).map_err(broken)?;
+        let header = bundle::parse_header(&start)
+            .map_err(|problem| refused(format!("the work can't be taken out of the sandbox: {problem}")))?;
+        if header.prerequisite != *self.base {
+            return Err(refused(format!(
+                "the work does not build on the commit that the task began with ({}): reset to it and keep the files",
+                self.base.short()
+            )));
+        }
+        file.seek(SeekFrom::Start(header.pack_at as u64)).map_err(broken)?;
+        Ok((header, file))
+    }
+
+    /// A command on what the bundle brought.
+    fn run(&self, subcommand: &'static str) -> Run {
+        Run::new(subcommand)
+            .in_repository(&self.repository)
+            .timeout(self.limits.import_timeout)
+            .kernel_limits(KernelLimits {
+                cpu: Some(self.limits.import_timeout),
+                data_bytes: Some(self.limits.import_memory_bytes),
+                // A thin pack is completed with what it builds on.
+                file_bytes: Some(self.limits.bundle_bytes.saturating_add(self.limits.changed_bytes)),
+            })
+    }
+
+    async fn index(&self, pack: std::fs::File) -> Result<(), CodeError> {
+        let run = self
+            .run("index-pack")
+            .args(["--strict", "--fix-thin", "--stdin", "--threads=1"])
+            .arg(format!("--max-input-size={}", self.limits.bundle_bytes))
+            .input(Input::File(pack));
+        match self.program.run(run).await.and_then(|output| output.checked()) {
+            Ok(_) => Ok(()),
+            Err(error @ GitError::Failed { .. }) => match error.to_string() {
+                text if is_disk_full(&text) => Err(CodeError::Unavailable(text)),
+                text => Err(refused(format!("git does not accept what the sandbox made: {text}"))),
+            },
+            Err(GitError::TimedOut { limit, .. }) => {
+                Err(refused(format!("the change takes more than {limit:?} to unpack: make it smaller")))
+            }
+            Err(other) => Err(code_error(other)),
+        }
+    }
+
+    async fn tree_of(&self, tip: &Sha) -> Result<Sha, CodeError> {
+        let names = [format!("{tip}^{{tree}}")];
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+        match infos.into_iter().next().flatten() {
+            Some(ObjectInfo { id, kind, .. }) if kind == "tree" => Ok(id),
+            _ => Err(refused("the bundle has no commit with a tree")),
+        }
+    }
+
+    async fn changes(&self, tree: &Sha) -> Result<Vec<Change>, CodeError> {
+        // One more than may be: a list that is too long is told with its length as far as it goes.
+        let max = (self.limits.changed_files + 1) * MAX_RAW_BYTES_PER_FILE;
+        let run = self
+            .run("diff-tree")
+            .args(["-r", "-z", "--raw", "--no-abbrev", "--no-renames"])
+            .arg(format!("{}^{{tree}}", self.base))
+            .arg(tree.as_str())
+            .max_output(max, Overflow::Fail);
+        match self.program.run(run).await.and_then(|output| output.checked()) {
+            Ok(output) => changes::parse_raw(&output.stdout)
+                .ok_or_else(|| CodeError::Failed("git diff-tree: its answer can't be read".to_owned())),
+            Err(GitError::TooMuchOutput { .. }) => Err(refused(format!(
+                "more files were changed than are taken ({}): remove what does not belong to the task",
+                self.limits.changed_files
+            ))),
+            Err(error) => Err(code_error(error)),
+        }
+    }
+
+    /// Checks sizes, symbolic links and pointers to large files.
+    async fn check_contents(&self, changes: &[Change]) -> Result<(), CodeError> {
+        let after: Vec<(&[u8], Kind, &Sha)> = changes
+            .iter()
+            .filter_map(|c| c.after.as_ref().map(|(k, id)| (c.path.as_slice(), *k, id)))
+            .collect();
+        let names: Vec<String> = after.iter().map(|(_, _, id)| id.to_string()).collect();
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+
+        let (mut total, mut small) = (0_u64, Vec::new());
+        for ((path, kind, id), info) in after.iter().zip(infos) {
+            let shown = changes::shown(path);
+            let bytes = match info {
+                Some(info) if info.kind == "blob" => info.bytes,
+                _ => return Err(refused(format!("{shown} has no content in the bundle"))),
+            };
+            total = total.saturating_add(bytes);
+            if bytes > self.limits.file_bytes {
+                return Err(refused(format!(
+                    "{shown} has {bytes} bytes, and at most {} are taken of one file",
+                    self.limits.file_bytes
+                )));
+            }
+            if *kind == Kind::Link || bytes <= changes::MAX_POINTER_BYTES {
+                if bytes > changes::MAX_POINTER_BYTES {
+                    return Err(refused(format!("{shown}: its target is longer than 1024 bytes")));
+                }
+                small.push((*path, *kind, (*id).clone(), bytes));
+            }
+        }
+        if total > self.limits.changed_bytes {
+            return Err(refused(format!(
+                "the changed files have {total} bytes together, and at most {} are taken",
+                self.limits.changed_bytes
+            )));
+        }
+        self.check_small(&small).await
+    }
+
+    async fn check_small(&self, small: &[(&[u8], Kind, Sha, u64)]) -> Result<(), CodeError> {
+        let ids: Vec<Sha> = small.iter().map(|(_, _, id, _)| id.clone()).collect();
+        let total = small.iter().map(|(_, _, _, bytes)| bytes).sum();
+        let contents =
+            objects::contents(self.program, self.run("cat-file"), &ids, total).await.map_err(code_error)?;
+        for ((path, kind, ..), content) in small.iter().zip(contents) {
+            let shown = changes::shown(path);
+            if *kind == Kind::Link
+                && let Some(problem) = paths::problem_of_link(&String::from_utf8_lossy(path), &content)
+            {
+                return Err(refused(format!("{shown} can't be taken: it is a symbolic link, and {problem}")));
+            }
+            if *kind == Kind::File && changes::is_lfs_pointer(&content) {
+                return Err(refused(format!("{shown} is a Git LFS pointer, whose file would be nowhere")));
+            }
+        }
+        Ok(())
+    }
+
+    fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {
+        self.run("diff-tree")
+            .args(format)
+            .args(["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"])
+            .arg(format!("{}^{{tree}}", self.base))
+            .arg(tree.as_str())
+    }
+
+    async fn numstat(&self, tree: &Sha) -> Result<(u32, u32), CodeError> {
+        let max = (self.limits.changed_files + 1) * MAX_RAW_BYTES_PER_FILE * 4;
+        let run = self.diff_tree(tree, &["--numstat", "-z"]).max_output(max, Overflow::Fail);
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(code_error)?;
+        Ok(changes::sum_numstat(&output.stdout))
+    }
+
+    async fn diff(&self, tree: &Sha) -> Result<String, CodeError> {
+        let run = self.diff_tree(tree, &["-p"]).max_output(MAX_DIFF_BYTES, Overflow::Drop);
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(code_error)?;
+        Ok(changes::visible(&output.stdout, output.left_out))
+    }
+}
+
+/// An empty repository at `path` that reads the objects at `alternates` too.
+pub(super) async fn init_borrowing(
+    program: &Program,
+    path: &Path,
+    alternates: &Path,
+) -> Result<(), CodeError> {
+    let init = Run::new("init").args(["--quiet", "--bare", "--template=", "--initial-branch=work"]).arg(path);
+    program.run(init).await.and_then(|output| output.checked()).map_err(code_error)?;
+    let line = format!("{}\n", alternates.display());
+    std::fs::create_dir_all(path.join("objects/info")).map_err(disk_error)?;
+    std::fs::write(path.join("objects/info/alternates"), line).map_err(disk_error)
+}

@@ -1,0 +1,243 @@
+//! The lease commits: written here, read from the server. `claims.git` is a cache of them; what counts is the server.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bzzz_actors::ports::claims::{ClaimsError, LeaseRecord, SeenLease};
+use bzzz_actors::task::{RepoId, Sha, TaskId};
+
+use super::Git;
+use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::mirror::has_hit_limit;
+use super::names::{branch_ref, claim_ref, seen_claim_ref};
+use super::remote::{Failure, failure_of};
+
+/// The longest message of a lease commit that is read, in bytes. Ours have some hundred.
+const MAX_RECORD_BYTES: usize = 16 * 1024;
+/// The largest pack that a claim may bring: a claim reference that somebody moved to the code would bring all of it.
+const MAX_LEASE_PACK_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Objects are spread evenly over 256 folders: one of them tells how many there are.
+const SAMPLED_FOLDER: &str = "17";
+/// Some 10,000 objects, at four KiB each. More slow git down.
+const MAX_SAMPLED: usize = 40;
+/// Old enough that no command still needs it; an older lease that is needed is fetched again.
+const PRUNED_AGE: &str = "--prune=7.days.ago";
+const TIDY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// For a command that spoke to the server: it may have had its effect.
+pub(super) fn claims_error(repo: &RepoId, error: GitError) -> ClaimsError {
+    let message = error.to_string();
+    match error {
+        GitError::Failed { ref stderr, .. } => match failure_of(stderr) {
+            Failure::Denied => ClaimsError::Denied { repo: repo.clone(), message },
+            Failure::Passing | Failure::Other => ClaimsError::Unclear(message),
+        },
+        GitError::TimedOut { .. } | GitError::Io { .. } => ClaimsError::Unclear(message),
+        GitError::NotStarted { .. } | GitError::TooMuchOutput { .. } => ClaimsError::Failed(message),
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ClaimsError {
+    ClaimsError::Failed(error.to_string())
+}
+
+impl Git {
+    /// What the references `names` are at on the server. A missing one is left out.
+    pub(super) async fn server_refs(
+        &self,
+        repo: &RepoId,
+        names: &[&str],
+    ) -> Result<Vec<(String, Sha)>, ClaimsError> {
+        let run = Run::new("ls-remote")
+            .arg(self.remote.url(repo))
+            .args(names)
+            .timeout(self.options.limits.claim_timeout);
+        let output = self.program.run(self.remote.allow(run)).await.and_then(|output| output.checked());
+        let output = output.map_err(|error| claims_error(repo, error))?;
+        let exact = |line: &str| {
+            let (id, name) = line.split_once('\t')?;
+            // Git takes a name for a pattern that matches at the end of longer ones.
+            names.contains(&name).then(|| id.parse().map(|id| (name.to_owned(), id)).ok())?
+        };
+        Ok(output.text().lines().filter_map(exact).collect())
+    }
+
+    pub(super) async fn read_lease(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
+        let claim = claim_ref(task);
+        let refs = self.server_refs(&task.repo, &["HEAD", &claim]).await?;
+        let Some((_, sha)) = refs.iter().find(|(name, _)| *name == claim) else {
+            if refs.is_empty() && !self.has_branches(&task.repo).await? {
+                return Err(ClaimsError::EmptyRepository { repo: task.repo.clone() });
+            }
+            return Ok(None);
+        };
+        let sha = self.fetch_lease(task, sha).await?;
+        let record = self.record_in(&sha).await;
+        Ok(Some(SeenLease { sha, record }))
+    }
+
+    async fn has_branches(&self, repo: &RepoId) -> Result<bool, ClaimsError> {
+        let run = Run::new("ls-remote")
+            .arg("--heads")
+            .arg(self.remote.url(repo))
+            .timeout(self.options.limits.claim_timeout);
+        let output = self.program.run(self.remote.allow(run)).await.and_then(|output| output.checked());
+        match output {
+            Ok(output) => Ok(!output.stdout.is_empty()),
+            Err(GitError::TooMuchOutput { .. }) => Ok(true),
+            Err(error) => Err(claims_error(repo, error)),
+        }
+    }
+
+    pub(super) async fn read_server_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
+        let name = branch_ref(task);
+        let refs = self.server_refs(&task.repo, &[&name]).await?;
+        Ok(refs.into_iter().next().map(|(_, sha)| sha))
+    }
+
+    /// Brings the lease to this host, and returns the one that the claim is at then: it may have moved meanwhile.
+    async fn fetch_lease(&self, task: &TaskId, sha: &Sha) -> Result<Sha, ClaimsError> {
+        let claims = self.claims_repository().await?;
+        if self.has_lease(sha).await? {
+            return Ok(sha.clone());
+        }
+        let seen = seen_claim_ref(task);
+        let fetch = Run::new("fetch")
+            .in_repository(&claims)
+            .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .arg(self.remote.url(&task.repo))
+            .arg(format!("+{}:{seen}", claim_ref(task)))
+            // A few commits at a time: packs would pile up.
+            .config("fetch.unpackLimit", "1000")
+            .timeout(self.options.limits.claim_timeout)
+            .kernel_limits(KernelLimits {
+                file_bytes: Some(MAX_LEASE_PACK_BYTES),
+                ..KernelLimits::default()
+            });
+        let output =
+            self.program.run(self.remote.allow(fetch)).await.map_err(|e| claims_error(&task.repo, e))?;
+        if !output.is_success() {
+            // Whatever it is, it is no lease that can be read; its id is known.
+            if has_hit_limit(&claims, MAX_LEASE_PACK_BYTES) {
+                return Ok(sha.clone());
+            }
+            return Err(claims_error(&task.repo, output.failure()));
+        }
+        let run = Run::new("rev-parse").in_repository(&claims).args(["--verify", "--quiet", &seen]);
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(failed)?;
+        output.text().parse().map_err(failed)
+    }
+
+    async fn has_lease(&self, sha: &Sha) -> Result<bool, ClaimsError> {
+        let run = Run::new("cat-file").in_repository(&self.home.claims()).args(["-e", sha.as_str()]);
+        Ok(self.program.run(run).await.map_err(failed)?.is_success())
+    }
+
+    /// `None` for anything that is not a lease record that this version reads.
+    async fn record_in(&self, sha: &Sha) -> Option<LeaseRecord> {
+        let run = Run::new("cat-file")
+            .in_repository(&self.home.claims())
+            .args(["commit", sha.as_str()])
+            .max_output(MAX_RECORD_BYTES, Overflow::Fail);
+        let output = self.program.run(run).await.and_then(|output| output.checked()).ok()?;
+        parse_commit(&output.text())
+    }
+
+    /// Writes a lease commit on top of `previous` on this host.
+    pub(super) async fn draft_lease(
+        &self,
+        previous: Option<&Sha>,
+        record: &LeaseRecord,
+    ) -> Result<Sha, ClaimsError> {
+        let claims = self.claims_repository().await?;
+        if let Some(previous) = previous
+            && !self.has_lease(previous).await?
+        {
+            // After a restart with a fresh data folder, or of another node's lease that was only listed.
+            self.fetch_lease(&record.task, previous).await?;
+        }
+        let message = serde_json::to_vec(record).map_err(failed)?;
+        let lease = self.commit_empty(&claims, previous, message).await?;
+        self.tidy_claims();
+        Ok(lease)
+    }
+
+    /// Drops leases of long ago in the background, once there are many.
+    fn tidy_claims(&self) {
+        let claims = self.home.claims();
+        let sample = std::fs::read_dir(claims.join("objects").join(SAMPLED_FOLDER));
+        let count = sample.map_or(0, Iterator::count);
+        if count <= MAX_SAMPLED || self.tidying.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (program, tidying) = (self.program.clone(), self.tidying.clone());
+        tokio::spawn(async move {
+            let gc =
+                Run::new("gc").in_repository(&claims).args(["--quiet", PRUNED_AGE]).timeout(TIDY_TIMEOUT);
+            if let Err(error) = program.run(gc).await.and_then(|output| output.checked()) {
+                tracing::warn!(%error, "old leases can't be dropped from the cache");
+            }
+            tidying.store(false, Ordering::Release);
+        });
+    }
+
+    /// A commit of the empty tree with this message.
+    pub(super) async fn commit_empty(
+        &self,
+        claims: &std::path::Path,
+        previous: Option<&Sha>,
+        message: Vec<u8>,
+    ) -> Result<Sha, ClaimsError> {
+        let hash = Run::new("hash-object").in_repository(claims).args(["-t", "tree", "-w", "--stdin"]);
+        let tree = self.program.run(hash).await.and_then(|output| output.checked()).map_err(failed)?.text();
+        let mut run = Run::new("commit-tree").in_repository(claims).arg(tree);
+        if let Some(previous) = previous {
+            run = run.args(["-p", previous.as_str()]);
+        }
+        let run = self.as_author(run.args(["-F", "-"]).input(Input::Bytes(message)));
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(failed)?;
+        output.text().parse().map_err(failed)
+    }
+
+    /// `claims.git`, made when it is missing.
+    pub(super) async fn claims_repository(&self) -> Result<PathBuf, ClaimsError> {
+        let place = self.home.claims();
+        let _one_at_a_time = self.claims_lock.lock().await;
+        if !place.exists() {
+            let folder = self.home.work_folder().map_err(failed)?;
+            let fresh = folder.path().join("claims.git");
+            let init = Run::new("init").args(["--quiet", "--bare", "--template="]).arg(&fresh);
+            self.program.run(init).await.and_then(|output| output.checked()).map_err(failed)?;
+            tokio::fs::rename(&fresh, &place).await.map_err(failed)?;
+        }
+        Ok(place)
+    }
+}
+
+/// The record in a commit as `git cat-file commit` prints it: headers, an empty line, the message.
+fn parse_commit(text: &str) -> Option<LeaseRecord> {
+    let (_, message) = text.split_once("\n\n")?;
+    let record: LeaseRecord = serde_json::from_str(message.trim()).ok()?;
+    (record.v == 1).then_some(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str =
+        r#"{"v":1,"task":"a/b#1","node":"n","epoch":1,"nonce":"x","ttl_s":900,"state":"held","later":true}"#;
+
+    #[test]
+    fn only_records_of_a_known_version_are_read() {
+        let commit = |message: &str| format!("tree {0}\nauthor a <b> 1 +0000\n\n{message}\n", "a".repeat(40));
+        assert_eq!(parse_commit(&commit(RECORD)).unwrap().ttl_s, 900);
+        for other in
+            ["", "{}", "Fix the bug", &RECORD.replace("\"v\":1", "\"v\":2"), &RECORD.replace("a/b#1", "..")]
+        {
+            assert_eq!(parse_commit(&commit(other)), None, "{other}");
+        }
+    }
+}

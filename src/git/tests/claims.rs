@@ -1,0 +1,185 @@
+//! Exactly one owner, on real references.
+
+use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseState, Swap};
+use bzzz_actors::ports::code::Code;
+use bzzz_actors::task::{Sha, TaskId};
+use futures_util::future::join_all;
+
+use super::fixture::{Fixture, git, record, repo, task};
+use crate::git::Git;
+
+/// Drafts a lease and tries to put it in the place of `from`.
+async fn try_for(node: &Git, name: &str, epoch: u64, nonce: u64, from: Option<&Sha>) -> (Sha, Swap) {
+    let lease = node.draft(from, &record(name, epoch, nonce)).await.unwrap();
+    let swap = node.swap(&task(), from, &lease, None).await.unwrap();
+    (lease, swap)
+}
+
+async fn race(fixture: &Fixture, round: u64, from: Option<&Sha>) -> Vec<Sha> {
+    let nodes = join_all((0..4).map(|n| async move { fixture.node(&format!("n{n}")).await })).await;
+    // A takeover has seen the lease that it takes over.
+    join_all(nodes.iter().map(|node| async move { node.read(&task()).await.unwrap() })).await;
+    let racers = (0..24).map(|n| {
+        let node = &nodes[n % 4];
+        async move { try_for(node, &format!("n{}", n % 4), round, n as u64, from).await }
+    });
+    let outcomes = join_all(racers).await;
+    outcomes.into_iter().filter(|(_, swap)| *swap == Swap::Done).map(|(lease, _)| lease).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_24_racers_exactly_one_acquires_and_exactly_one_takes_over() {
+    let fixture = Fixture::new();
+    let winners = race(&fixture, 1, None).await;
+    assert_eq!(winners.len(), 1);
+    let reader = fixture.node("reader").await;
+    assert_eq!(reader.read(&task()).await.unwrap().unwrap().sha, winners[0]);
+
+    let next = race(&fixture, 2, Some(&winners[0])).await;
+    assert_eq!(next.len(), 1);
+    let seen = reader.read(&task()).await.unwrap().unwrap();
+    assert_eq!(seen.sha, next[0]);
+    assert_eq!(seen.record.unwrap().epoch.0, 2);
+}
+
+#[tokio::test]
+async fn a_lease_is_acquired_renewed_read_and_taken_over() {
+    let fixture = Fixture::new();
+    let (ann, bob) = (fixture.node("ann").await, fixture.node("bob").await);
+    assert_eq!(ann.read(&task()).await.unwrap(), None);
+    let (first, swap) = try_for(&ann, "ann", 1, 1, None).await;
+    assert_eq!(swap, Swap::Done);
+    let (_, late) = try_for(&bob, "bob", 1, 2, None).await;
+    assert_eq!(late, Swap::Refused);
+
+    let (second, renewed) = try_for(&ann, "ann", 1, 3, Some(&first)).await;
+    assert_eq!(renewed, Swap::Done);
+    let seen = bob.read(&task()).await.unwrap().unwrap();
+    assert_eq!((seen.sha, seen.record), (second.clone(), Some(record("ann", 1, 3))));
+    assert_eq!(git(&fixture.server("rocket"), &["rev-list", "--count", "refs/bzzz/claims/7"]), "2");
+
+    let (third, taken) = try_for(&bob, "bob", 2, 4, Some(&second)).await;
+    assert_eq!(taken, Swap::Done);
+    let (_, stale) = try_for(&ann, "ann", 1, 5, Some(&second)).await;
+    assert_eq!(stale, Swap::Refused);
+    assert_eq!(ann.read(&task()).await.unwrap().unwrap().sha, third);
+}
+
+#[tokio::test]
+async fn a_swap_whose_answer_was_lost_is_found_to_be_ours() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    let (first, _) = try_for(&ann, "ann", 1, 1, None).await;
+    assert_eq!(ann.swap(&task(), None, &first, None).await.unwrap(), Swap::Done);
+    let second = ann.draft(Some(&first), &record("ann", 1, 2)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ann.swap(&task(), Some(&first), &second, None).await.unwrap(), Swap::Done);
+    }
+}
+
+/// Imports a change and returns the commit to publish.
+async fn work(fixture: &Fixture, node: &Git, name: &str) -> Sha {
+    let base = node.refresh(&repo(), "main").await.unwrap().commit;
+    let code = node.code_in(&task(), &base, None).await.unwrap();
+    let sandbox = fixture.sandbox(name, &code);
+    sandbox.write("src/fins.rs", format!("// by {name}\n"));
+    let imported = node.import(&task(), &base, sandbox.export()).await.unwrap();
+    node.commit(&task(), &base, &imported.tree, "Add fins").await.unwrap()
+}
+
+#[tokio::test]
+async fn work_is_published_with_the_lease_or_not_at_all() {
+    let fixture = Fixture::new();
+    let (ann, bob) = (fixture.node("ann").await, fixture.node("bob").await);
+    let (first, _) = try_for(&ann, "ann", 1, 1, None).await;
+    let commit = work(&fixture, &ann, "ann").await;
+    let mut done = record("ann", 1, 2);
+    done.state = LeaseState::Done;
+
+    // Bob takes over while Ann is asleep: her branch must not come to be.
+    bob.read(&task()).await.unwrap();
+    let (second, _) = try_for(&bob, "bob", 2, 3, Some(&first)).await;
+    let lease = ann.draft(Some(&first), &done).await.unwrap();
+    let update = BranchUpdate { from: None, to: commit };
+    assert_eq!(ann.swap(&task(), Some(&first), &lease, Some(&update)).await.unwrap(), Swap::Refused);
+    assert_eq!(bob.read_branch(&task()).await.unwrap(), None);
+
+    let commit = work(&fixture, &bob, "bob").await;
+    let lease = bob.draft(Some(&second), &record("bob", 2, 4)).await.unwrap();
+    let update = BranchUpdate { from: None, to: commit.clone() };
+    assert_eq!(bob.swap(&task(), Some(&second), &lease, Some(&update)).await.unwrap(), Swap::Done);
+    assert_eq!(ann.read_branch(&task()).await.unwrap(), Some(commit.clone()));
+    assert_eq!(git(&fixture.server("rocket"), &["show", "bzzz/issue-7:src/fins.rs"]), "// by bob");
+
+    // Somebody moved the branch: neither it nor the lease is moved.
+    git(&fixture.server("rocket"), &["update-ref", "refs/heads/bzzz/issue-7", "main"]);
+    let third = bob.draft(Some(&lease), &record("bob", 2, 5)).await.unwrap();
+    let update = BranchUpdate { from: Some(commit.clone()), to: commit };
+    assert_eq!(bob.swap(&task(), Some(&lease), &third, Some(&update)).await.unwrap(), Swap::Refused);
+    assert_eq!(bob.read(&task()).await.unwrap().unwrap().sha, lease);
+}
+
+#[tokio::test]
+async fn a_claim_is_deleted_only_from_where_it_is() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    let (first, _) = try_for(&ann, "ann", 1, 1, None).await;
+    let (second, _) = try_for(&ann, "ann", 1, 2, Some(&first)).await;
+    assert_eq!(ann.delete(&task(), &first).await.unwrap(), Swap::Refused);
+    assert_eq!(ann.read(&task()).await.unwrap().unwrap().sha, second);
+    for _ in 0..2 {
+        assert_eq!(ann.delete(&task(), &second).await.unwrap(), Swap::Done);
+    }
+    assert_eq!(ann.read(&task()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lease_that_only_the_server_has_is_fetched_for_its_successor() {
+    let fixture = Fixture::new();
+    let (first, _) = try_for(&fixture.node("ann").await, "ann", 1, 1, None).await;
+    let (_, taken) = try_for(&fixture.node("bob").await, "bob", 2, 2, Some(&first)).await;
+    assert_eq!(taken, Swap::Done);
+}
+
+#[tokio::test]
+async fn something_else_at_the_claim_is_seen_without_a_record() {
+    let fixture = Fixture::new();
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/7", "main"]);
+    let seen = fixture.node("ann").await.read(&task()).await.unwrap().unwrap();
+    assert_eq!(seen.record, None);
+    let other: TaskId = "acme/rocket#70".parse().unwrap();
+    assert_eq!(fixture.node("bob").await.read(&other).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_probe_tells_whether_the_server_lets_a_node_claim() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    let node = "ann.lock".parse().unwrap();
+    for _ in 0..2 {
+        ann.probe(&repo(), &node).await.unwrap();
+    }
+    assert_eq!(git(&fixture.server("rocket"), &["for-each-ref", "refs/bzzz"]), "", "nothing is left");
+
+    // A probe that was killed half way left its reference.
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/probe/ann.lock-probe", "main"]);
+    ann.probe(&repo(), &node).await.unwrap();
+
+    git(&fixture.server("rocket"), &["config", "transfer.hideRefs", "refs/bzzz"]);
+    let denied = ann.probe(&repo(), &node).await.unwrap_err();
+    assert!(
+        matches!(&denied, ClaimsError::Denied { message, .. } if message.contains("hidden ref")),
+        "{denied}"
+    );
+    let lease = ann.draft(None, &record("ann", 1, 1)).await.unwrap();
+    let denied = ann.swap(&task(), None, &lease, None).await.unwrap_err();
+    assert!(matches!(denied, ClaimsError::Denied { .. }), "{denied}");
+}
+
+#[tokio::test]
+async fn an_empty_repository_can_not_be_claimed_in() {
+    let fixture = Fixture::new();
+    let task: TaskId = "acme/void#1".parse().unwrap();
+    let error = fixture.node("ann").await.read(&task).await.unwrap_err();
+    assert_eq!(error, ClaimsError::EmptyRepository { repo: task.repo });
+}
