@@ -90,11 +90,7 @@ impl Driver {
 
     async fn serve_orders(&mut self) -> Result<(), Lost> {
         if let Some(number) = self.to_cancel.take() {
-            self.link.send(&HostFrame::Cancel { job: number }).await?;
-            let mut progress = Progress::of_recall(number, u32::MAX);
-            // Only a loss matters: there is nobody to hand the outcome to.
-            let _ = self.until_finished(&mut progress, FINISH_MARGIN).await?;
-            self.unacknowledged.push(number);
+            self.end_foreign(number).await?;
         }
         loop {
             tokio::select! {
@@ -106,6 +102,25 @@ impl Driver {
                 _ = self.heartbeat.tick() => self.beat().await?,
             }
         }
+    }
+
+    /// Ends a job that an earlier session started; nobody wants its outcome.
+    async fn end_foreign(&mut self, number: u32) -> Result<(), Lost> {
+        self.link.send(&HostFrame::Cancel { job: number }).await?;
+        let finished = async {
+            loop {
+                let frame = self.link.receive().await?;
+                let is_last = matches!(frame, SandboxFrame::Finished { job, .. } if job == number);
+                self.set_aside(frame)?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+        };
+        let too_late = |_| Lost(format!("job {number} of an earlier connection does not end"));
+        tokio::time::timeout(FINISH_MARGIN, finished).await.map_err(too_late)??;
+        self.unacknowledged.push(number);
+        Ok(())
     }
 
     async fn serve(&mut self, mut order: Order) -> Result<(), Lost> {

@@ -10,6 +10,8 @@
 mod driver;
 mod link;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
