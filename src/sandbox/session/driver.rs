@@ -50,6 +50,9 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Order>,
     heartbeat: Interval,
     beats: u64,
+    /// The last heartbeat that was answered. Each is, once, in order.
+    answered: u64,
+    /// Heartbeats since the last word from sandboxd.
     unanswered: u32,
     /// Outcomes that sandboxd keeps until the next order shows that the caller has got them.
     unacknowledged: Vec<u32>,
@@ -73,6 +76,7 @@ impl Driver {
             inbox,
             heartbeat,
             beats: 0,
+            answered: 0,
             unanswered: 0,
             unacknowledged: Vec::new(),
             foreign: running.into_iter().collect(),
@@ -237,7 +241,10 @@ impl Driver {
     fn set_aside(&mut self, frame: SandboxFrame) -> Result<(), Lost> {
         self.unanswered = 0;
         match (job_of(&frame), &frame) {
-            (_, SandboxFrame::Pong { nonce }) if *nonce <= self.beats => Ok(()),
+            (_, SandboxFrame::Pong { nonce }) if *nonce == self.answered + 1 && *nonce <= self.beats => {
+                self.answered = *nonce;
+                Ok(())
+            }
             (Some(job), _) if self.foreign.contains(&job) => Ok(()),
             (Some(job), _) => {
                 Err(Lost::broke_protocol(format!("it speaks of job {job}, which nobody ordered")))
