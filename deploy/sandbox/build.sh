@@ -76,7 +76,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 log=$tree.log
-say "installing $suite from ${mirror:-debootstrap\'s default mirror}: this takes about two minutes"
+say "installing Debian $suite from ${mirror:-the default mirror}: this takes about two minutes"
 if ! debootstrap --variant=minbase --force-check-gpg --keyring="$keyring" --include="$packages" \
     "$suite" "$tree" ${mirror:+"$mirror"} >"$log" 2>&1; then
     tail -n 20 "$log" >&2
@@ -84,16 +84,18 @@ if ! debootstrap --variant=minbase --force-check-gpg --keyring="$keyring" --incl
 fi
 rm -f "$log"
 
-chroot "$tree" groupadd --gid 1000 agent
-chroot "$tree" useradd --uid 1000 --gid 1000 --home-dir /home/agent --create-home --shell /bin/bash agent
-install -d -o 1000 -g 1000 "$tree/work"
-
-# Nothing in a sandbox installs packages or reads manuals: this is half of the image.
-rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/var/log/* "$tree"/var/cache/debconf/*-old \
-    "$tree"/usr/share/{doc,man,info,locale,lintian,i18n/locales}/* "$tree"/etc/resolv.conf "$tree"/etc/hostname
-find "$tree/usr" -name __pycache__ -type d -prune -exec rm -rf {} +
-# A set-user-id program gives nothing under no-new-privileges; without them there is nothing to think about.
-find "$tree" -xdev -type f -perm /6000 -exec chmod ug-s {} +
+# Inside the tree as root directory: an absolute link in it must not lead to this machine's files.
+# Nothing in a sandbox installs packages or reads manuals. A set-user-id program gives nothing under
+# no-new-privileges; without them there is nothing to think about.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$tree" /bin/sh -eu <<'IN_TREE'
+groupadd --gid 1000 agent
+useradd --uid 1000 --gid 1000 --home-dir /home/agent --create-home --shell /bin/bash agent
+install -d -o 1000 -g 1000 /work
+rm -rf /var/cache/apt/* /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old /etc/resolv.conf /etc/hostname
+rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/lintian/*
+find /usr -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
+find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
+IN_TREE
 
 say "importing it as $image"
 tar --create --numeric-owner --one-file-system --directory "$tree" . \

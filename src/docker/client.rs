@@ -54,18 +54,20 @@ pub(super) fn explain(doing: &str, error: &Error) -> SandboxError {
     }
 }
 
-/// Whether trying again can't help: the daemon says that what it was asked for can't be.
+/// Whether trying again can't help: the daemon says that what it was asked for can't be. "OCI runtime create failed"
+/// alone is not among the signs, it stands before passing troubles too.
 fn is_configuration(message: &str) -> bool {
-    [
-        "runtime",
+    const SIGNS: [&str; 8] = [
+        "nknown runtime",
+        "invalid runtime",
+        "executable file not found",
+        "exec format error",
         "invalid mount config",
         "seccomp",
         "inimum memory limit",
         "CPUs available",
-        "exec format error",
-    ]
-    .iter()
-    .any(|sign| message.contains(sign))
+    ];
+    SIGNS.iter().any(|sign| message.contains(sign))
 }
 
 pub(super) fn is_missing(error: &Error) -> bool {

@@ -1,6 +1,6 @@
 //! Sandboxes as Docker containers.
 //!
-//! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; [`container`] says what each is made
+//! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; `container` says what each is made
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
 //! start, so that no word is missed.
 //!
@@ -181,7 +181,8 @@ impl Sandboxes for DockerSandboxes {
         };
         let runtimes = info.runtimes.unwrap_or_default();
         let runtime = self.options.runtime.clone().or(info.default_runtime).unwrap_or_default();
-        if !runtimes.contains_key(&runtime) {
+        // A name with dots is a containerd shim's; the daemon does not list those.
+        if !runtimes.contains_key(&runtime) && !runtime.contains('.') {
             let mut known: Vec<_> = runtimes.into_keys().collect();
             known.sort();
             return Err(SandboxError::Misconfigured(format!(

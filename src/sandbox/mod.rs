@@ -1,8 +1,8 @@
 //! What every sandbox has in common, whatever backend made it: sandboxd inside, and the node's side of the
 //! conversation with it.
 //!
-//! [`Session`] speaks over any pair of byte streams to the program that [`program`] carries. [`import`] and
-//! [`export`] move code in and out as jobs of a session. [`syscalls`] is what a sandbox may ask of the kernel.
+//! [`Session`] speaks over any pair of byte streams to the program that `program` carries. `import` and
+//! `export` move code in and out as jobs of a session. `syscalls` is what a sandbox may ask of the kernel.
 //!
 //! Invariant: what comes out of a sandbox is untrusted. A frame that sandboxd would not send, a size above its
 //! limit, a wrong number: each makes the session [`SandboxError::Lost`](bzzz_actors::ports::sandbox::SandboxError),

@@ -14,11 +14,12 @@ complain() {
     exit 3
 }
 
+# Little compression: an export follows every command that changed something, and its bytes go no further than the host.
 git_in_store() {
     GIT_DIR=$store GIT_WORK_TREE=$repo GIT_INDEX_FILE=$store/index git \
         -c core.bare=false -c core.excludesFile=/dev/null -c core.attributesFile=/dev/null \
         -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.untrackedCache=false \
-        -c gc.auto=0 -c maintenance.auto=false -c core.safecrlf=false -c advice.addEmbeddedRepo=false "$@"
+        -c core.compression=1 -c gc.auto=0 -c maintenance.auto=false -c core.safecrlf=false -c advice.addEmbeddedRepo=false "$@"
 }
 
 has_base() {

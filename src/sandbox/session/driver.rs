@@ -50,6 +50,9 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Order>,
     heartbeat: Interval,
     beats: u64,
+    /// The last heartbeat that was answered. Each is, once, in order.
+    answered: u64,
+    /// Heartbeats since the last word from sandboxd.
     unanswered: u32,
     /// Outcomes that sandboxd keeps until the next order shows that the caller has got them.
     unacknowledged: Vec<u32>,
@@ -73,6 +76,7 @@ impl Driver {
             inbox,
             heartbeat,
             beats: 0,
+            answered: 0,
             unanswered: 0,
             unacknowledged: Vec::new(),
             foreign: running.into_iter().collect(),
@@ -90,11 +94,7 @@ impl Driver {
 
     async fn serve_orders(&mut self) -> Result<(), Lost> {
         if let Some(number) = self.to_cancel.take() {
-            self.link.send(&HostFrame::Cancel { job: number }).await?;
-            let mut progress = Progress::of_recall(number, u32::MAX);
-            // Only a loss matters: there is nobody to hand the outcome to.
-            let _ = self.until_finished(&mut progress, FINISH_MARGIN).await?;
-            self.unacknowledged.push(number);
+            self.end_foreign(number).await?;
         }
         loop {
             tokio::select! {
@@ -106,6 +106,25 @@ impl Driver {
                 _ = self.heartbeat.tick() => self.beat().await?,
             }
         }
+    }
+
+    /// Ends a job that an earlier session started; nobody wants its outcome.
+    async fn end_foreign(&mut self, number: u32) -> Result<(), Lost> {
+        self.link.send(&HostFrame::Cancel { job: number }).await?;
+        let finished = async {
+            loop {
+                let frame = self.link.receive().await?;
+                let is_last = matches!(frame, SandboxFrame::Finished { job, .. } if job == number);
+                self.set_aside(frame)?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+        };
+        let too_late = |_| Lost(format!("job {number} of an earlier connection does not end"));
+        tokio::time::timeout(FINISH_MARGIN, finished).await.map_err(too_late)??;
+        self.unacknowledged.push(number);
+        Ok(())
     }
 
     async fn serve(&mut self, mut order: Order) -> Result<(), Lost> {
@@ -222,7 +241,10 @@ impl Driver {
     fn set_aside(&mut self, frame: SandboxFrame) -> Result<(), Lost> {
         self.unanswered = 0;
         match (job_of(&frame), &frame) {
-            (_, SandboxFrame::Pong { nonce }) if *nonce <= self.beats => Ok(()),
+            (_, SandboxFrame::Pong { nonce }) if *nonce == self.answered + 1 && *nonce <= self.beats => {
+                self.answered = *nonce;
+                Ok(())
+            }
             (Some(job), _) if self.foreign.contains(&job) => Ok(()),
             (Some(job), _) => {
                 Err(Lost::broke_protocol(format!("it speaks of job {job}, which nobody ordered")))

@@ -1,6 +1,6 @@
 //! The node's side of the conversation with one sandboxd.
 //!
-//! A [`Session`] is a handle; a task of its own ([`driver`]) owns the two streams. It serves one job after the other,
+//! A [`Session`] is a handle; a task of its own (`driver`) owns the two streams. It serves one job after the other,
 //! sends a heartbeat in between and during them, and ends when the handle is dropped (the sandbox goes on until its
 //! orphan grace) or when sandboxd breaks the protocol (the session is lost for good).
 //!
@@ -10,6 +10,8 @@
 mod driver;
 mod link;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
