@@ -64,7 +64,7 @@ pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxE
         runtime: sandbox.runtime.clone(),
         memory_bytes: sandbox.memory.bytes(),
         cpus: sandbox.cpus,
-        pids: sandbox.pids.into(),
+        pids: sandbox.pids,
         work_bytes: sandbox.work_size.bytes(),
         tmp_bytes: sandbox.tmp_size.bytes(),
         home_bytes: sandbox.home_size.bytes(),

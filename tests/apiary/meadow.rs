@@ -63,7 +63,7 @@ impl Meadow {
             .personal_token(token.to_owned())
             .base_uri(self.apiary.forge_url())
             .unwrap()
-            .build()
+            .build_with_reqwest(reqwest::Client::builder().no_proxy().build().unwrap())
             .unwrap()
     }
 
