@@ -2,6 +2,7 @@
 
 pub mod apiary;
 pub mod cli;
+pub mod demo;
 pub mod docker;
 pub mod git;
 pub mod github;

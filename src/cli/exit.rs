@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::demo::DemoError;
 use crate::journal::JournalOpenError;
 use crate::node::StartError;
 use crate::settings::SettingsErrors;
@@ -31,6 +32,9 @@ impl Exit {
             return Self::Config;
         }
         if let Some(error) = error.downcast_ref::<StartError>() {
+            return error.into();
+        }
+        if let Some(error) = error.downcast_ref::<DemoError>() {
             return error.into();
         }
         match error.downcast_ref::<JournalOpenError>() {

@@ -1,8 +1,10 @@
 //! The commands of `bzzz`. Results go to standard output, messages to standard error; [`exit::Exit`] lists the exit
 //! statuses.
 
+mod apiary;
 mod audit;
 mod config;
+mod demo;
 pub mod exit;
 mod run;
 mod system;
@@ -60,6 +62,10 @@ impl Global {
 enum Command {
     /// Run the node: watch the repositories and turn labelled issues into pull requests
     Run,
+    /// Show the main job on stand-ins: three issues become three pull requests
+    Demo(demo::DemoCommand),
+    /// Keep stand-ins for GitHub, Hive, N8N and Ollama up on this machine
+    Apiary(apiary::ApiaryCommand),
     /// Look at the tasks of this node
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
@@ -75,6 +81,8 @@ impl Command {
     fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Run => run::run(global),
+            Self::Demo(command) => command.run(global),
+            Self::Apiary(command) => command.run(global),
             Self::Tasks(command) => command.run(global),
             Self::Config(command) => command.run(global),
             Self::Audit(command) => command.run(global),

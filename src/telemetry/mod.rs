@@ -1,6 +1,9 @@
 //! The node's own log: lines for people or JSON for collectors, on standard error.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
@@ -15,6 +18,8 @@ const OWN_CRATES: [&str; 3] = ["bzzz", "bzzz_actors", "sandboxd"];
 pub enum TelemetryError {
     #[error("the variable RUST_LOG is not a log filter: {0}; an example: RUST_LOG=info,bzzz=debug")]
     Filter(String),
+    #[error("the log file {} can't be written: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
     #[error("logging is set up already")]
     AlreadySet(#[from] TryInitError),
 }
@@ -29,6 +34,22 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
         LogFormat::Text => builder.with_ansi(wants_colour()).finish().try_init()?,
+    }
+    Ok(())
+}
+
+/// The same into a new file, for commands whose standard error belongs to a person.
+pub fn init_to_file(log: &Log, file: &Path) -> Result<(), TelemetryError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    let opened = File::create(file);
+    let writer = opened.map_err(|source| TelemetryError::File { path: file.to_owned(), source })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(log.level, std::env::var("RUST_LOG").ok().as_deref())?)
+        .with_writer(Mutex::new(writer));
+    match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Text => builder.with_ansi(false).finish().try_init()?,
     }
     Ok(())
 }
