@@ -214,23 +214,37 @@ mod tests {
         assert!(names.iter().all(known), "{names:?}");
     }
 
-    #[tokio::test]
-    async fn a_command_over_its_time_or_output_is_killed() {
-        let (git, home) = program();
-        let pid_file = home.path().join("pid");
-        let script = format!("alias.e=!echo $$ > {}; exec sleep 60", pid_file.display());
-        let slow = Run::new("-c").arg(script).arg("e").timeout(Duration::from_millis(500));
-        assert!(matches!(git.run(slow).await, Err(GitError::TimedOut { .. })));
-        let pid = Pid::from_raw(std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap());
-        let is_gone = || rustix::process::test_kill_process(pid.unwrap()).is_err();
-        for _ in 0..500 {
-            if is_gone() {
-                break;
+    /// Waits until `condition` holds, for ten seconds at most.
+    async fn until(what: &str, condition: impl Fn() -> bool) {
+        for _ in 0..1000 {
+            if condition() {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(is_gone(), "the grandchild lives on");
+        panic!("{what}: not within ten seconds");
+    }
 
+    #[tokio::test]
+    async fn a_command_that_is_dropped_ends_with_its_children() {
+        let (git, home) = program();
+        let pid_file = home.path().join("pid");
+        let script = format!("alias.e=!echo $$ > {}; exec sleep 60", pid_file.display());
+        let running = tokio::spawn(async move { git.run(Run::new("-c").arg(script).arg("e")).await });
+        let pid = || std::fs::read_to_string(&pid_file).ok()?.trim().parse().ok();
+        until("the grandchild starts", || pid().is_some()).await;
+        running.abort();
+        let grandchild: u32 = pid().unwrap();
+        // Dead is enough: reaping it is up to whoever is this machine's first process.
+        let state = || std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+        until("the grandchild is gone", || state().is_empty() || state().contains(") Z")).await;
+    }
+
+    #[tokio::test]
+    async fn a_command_over_its_time_or_output_is_killed() {
+        let (git, _home) = program();
+        let slow = Run::new("-c").args(["alias.e=!sleep 60", "e"]).timeout(Duration::from_millis(100));
+        assert!(matches!(git.run(slow).await, Err(GitError::TimedOut { .. })));
         let flood = || Run::new("-c").args(["alias.e=!yes | head -c 100000", "e"]);
         let failed = git.run(flood().max_output(1000, Overflow::Fail)).await.unwrap_err();
         assert_eq!(failed, GitError::TooMuchOutput { subcommand: "-c", max: 1000 });

@@ -83,10 +83,8 @@ async fn a_server_that_is_away_or_silent_is_unavailable() {
         })
         .await;
     assert!(silent.refresh(&repo(), "main").await.unwrap_err().is_retryable());
-    server.client_gone().await;
     let error = silent.read(&task()).await.unwrap_err();
     assert!(matches!(error, ClaimsError::Unclear(_)), "{error}");
-    server.client_gone().await;
 }
 
 #[tokio::test]
