@@ -1,7 +1,10 @@
 //! The apiary as its clients meet it: octocrab, git, plain HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod faults;
 mod git;
 mod meadow;
+mod ollama;
 mod pulls;
+mod reports;
 mod rest;
