@@ -1,6 +1,7 @@
 //! The apiary as its clients meet it: octocrab, git, plain HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod examples;
 mod faults;
 mod git;
 mod meadow;
