@@ -6,6 +6,7 @@ mod faults;
 mod git;
 mod meadow;
 mod ollama;
+mod pages;
 mod pulls;
 mod reports;
 mod rest;
