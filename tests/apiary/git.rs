@@ -41,18 +41,30 @@ async fn a_clone_has_the_files_and_a_push_arrives() {
 async fn a_big_push_arrives_chunked_and_compressed() {
     let meadow = Meadow::new().await;
     let clone = meadow.clone("clone").await;
-    // More than git's post buffer of 1 MiB, so git sends it in chunks; and text that gzip likes in the negotiation.
-    let noise: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    // More than git's post buffer of 1 MiB, so git sends it in chunks.
+    let mut state = 1u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    let noise: Vec<u8> = (0..3_000_000).map(|_| next()).collect();
     std::fs::write(clone.join("noise.bin"), &noise).unwrap();
     ok(&clone, &["add", "-A"]).await;
     ok(&clone, &["commit", "-q", "-m", "noise"]).await;
-    for n in 0..400 {
-        ok(&clone, &["tag", &format!("tag-{n}"), "HEAD"]).await;
+    // Many different tips make a long list of wants, which git compresses.
+    for n in 0..60 {
+        let tip = ok(&clone, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", &format!("tip {n}")]).await;
+        ok(&clone, &["tag", &format!("tag-{n}"), &tip]).await;
     }
     ok(&clone, &["push", "-q", "origin", "main", "--tags"]).await;
     let back = meadow.clone("back").await;
     assert!(std::fs::read(back.join("noise.bin")).unwrap() == noise);
-    assert_eq!(ok(&back, &["tag"]).await.lines().count(), 400);
+    assert_eq!(ok(&back, &["tag"]).await.lines().count(), 60);
+    let requests = meadow.apiary.requests(StandIn::Forge);
+    let encoded = |encoding: &str| requests.iter().any(|r| r.encoding.as_deref() == Some(encoding));
+    assert!(encoded("gzip") && encoded("chunked"), "{requests:?}");
 }
 
 #[tokio::test]

@@ -148,6 +148,11 @@ async fn streams_break_in_ollamas_ways() {
         bytes += endless.chunk().await.unwrap().unwrap().len();
     }
     drop(endless);
+    fail(Fault::StalledStream);
+    let mut stalled = chat(&meadow, json!({}), 0).send().await.unwrap();
+    assert!(stalled.chunk().await.unwrap().is_some());
+    let more = async { while stalled.chunk().await.unwrap().is_some() {} };
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), more).await.is_err());
     fail(Fault::Status { status: 503, when: When::Before });
     let busy = chat(&meadow, json!({}), 0).send().await.unwrap();
     assert_eq!(busy.status(), 503);

@@ -184,7 +184,7 @@ mod tests {
             let (plan, others) = example.replies.split_first().unwrap();
             assert!(plan.starts_with("1. ") && block(plan).is_none(), "{}", example.repo);
             let kinds: Vec<_> = others.iter().map(|r| block(r).unwrap().0).collect();
-            let (end, commands) = kinds.split_at(kinds.len() - 2).into();
+            let (end, commands) = kinds.split_at(kinds.len() - 2);
             assert_eq!((end.len(), commands), (kinds.len() - 2, ["done", "done"].as_slice()));
             assert!(end.len() >= 5 && end.iter().all(|k| *k == "sh"), "{}: {kinds:?}", example.repo);
             let done: Vec<_> = others[others.len() - 2..].iter().map(|r| block(r).unwrap().1).collect();
