@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub struct LoggedRequest {
     pub fault: Option<String>,
     /// The request said which version it has already (`If-None-Match`).
     pub conditional: bool,
+    /// How the body was sent when not plainly: `gzip`, `chunked`.
+    pub encoding: Option<String>,
 }
 
 pub(crate) struct Gate {
@@ -80,10 +83,10 @@ impl Gate {
     pub(crate) async fn wait_for(&self, wanted: impl Fn(&[LoggedRequest]) -> bool) -> Vec<LoggedRequest> {
         let mut logged = self.logged.subscribe();
         loop {
-            let requests = self.requests();
+            let is_there = wanted(self.log.lock().unwrap_or_else(PoisonError::into_inner).make_contiguous());
             // The sender lives as long as `self`, so waiting can't fail while it is borrowed.
-            if wanted(&requests) || logged.changed().await.is_err() {
-                return requests;
+            if is_there || logged.changed().await.is_err() {
+                return self.requests();
             }
         }
     }
@@ -97,6 +100,11 @@ impl Gate {
         drop(log);
         self.logged.send_modify(|n| *n += 1);
     }
+}
+
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("content-encoding").or_else(|| headers.get("transfer-encoding"));
+    value.and_then(|v| v.to_str().ok()).map(str::to_owned)
 }
 
 /// The outermost middleware of every stand-in.
@@ -116,6 +124,7 @@ pub(crate) async fn pass(
         status: None,
         fault: None,
         conditional: request.headers().contains_key("if-none-match"),
+        encoding: encoding(request.headers()),
     };
     let met = gate.faults.meet(&entry.method, &entry.path);
     entry.fault = met.name();

@@ -194,13 +194,22 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "healthy", "timestamp": clock::now() }))
 }
 
+/// The forge's root for this client: the host as the client named it, and the forge's port.
+fn forge_url(hive: &Hive, request: &HttpRequest) -> String {
+    let here = request.connection_info();
+    let host = here.host().rsplit_once(':').map_or(here.host(), |(host, _)| host);
+    let port = hive.forge.url().rsplit_once(':').map_or("80", |(_, port)| port);
+    format!("{}://{host}:{port}", here.scheme())
+}
+
 async fn active_repos(hive: web::Data<Hive>, request: HttpRequest) -> Answer {
     hive.authorize(&request)?;
+    let forge = forge_url(&hive, &request);
     let shown = hive.projects().into_iter().map(|project| {
         json!({
             "project_id": project.project_id,
             "name": project.repo.name(),
-            "git_url": hive.forge.clone_url(&project.repo),
+            "git_url": format!("{forge}/{}.git", project.repo),
             "owner": project.repo.owner(),
             "repository": project.repo.name(),
             "branch": project.branch,
@@ -217,6 +226,7 @@ async fn tasks(hive: web::Data<Hive>, request: HttpRequest, id: web::Path<String
     hive.authorize(&request)?;
     // The backend answers an unknown project with an empty list.
     let Some(project) = hive.project(&id) else { return Ok(HttpResponse::Ok().json(json!([]))) };
+    let forge = forge_url(&hive, &request);
     let claimed: Vec<u64> =
         hive.claims().into_iter().filter(|c| c.project_id == *id).map(|c| c.task_number).collect();
     let shown = hive.wanted(&project).into_iter().map(|issue| {
@@ -229,7 +239,7 @@ async fn tasks(hive: web::Data<Hive>, request: HttpRequest, id: web::Path<String
             "labels": issue.labels,
             "created_at": issue.created_at,
             "updated_at": issue.updated_at,
-            "html_url": format!("{}/{}/issues/{}", hive.forge.url(), task.repo, task.number),
+            "html_url": format!("{forge}/{}/issues/{}", task.repo, task.number),
             "is_claimed": !issue.assignees.is_empty() || claimed.contains(&issue.number),
             "assignees": issue.assignees,
             "task_type": task_type(&issue.labels),

@@ -170,6 +170,12 @@ impl Apiary {
     }
 }
 
+/// A handle may be held and used by any thread.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Apiary>();
+};
+
 impl Drop for Apiary {
     fn drop(&mut self) {
         self.git.refuse_new();

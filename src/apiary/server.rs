@@ -1,6 +1,6 @@
 //! The thread of the four HTTP servers: its start, and its end.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -46,9 +46,18 @@ pub(crate) fn listen(options: &ApiaryOptions) -> Result<Listeners, ApiaryError> 
     ])
 }
 
+/// Where a client on this machine finds each: a server on all addresses is found on loopback.
 pub(crate) fn addresses(listeners: &Listeners) -> Result<[SocketAddr; 4], ApiaryError> {
-    let address =
-        |i: usize| listeners[i].local_addr().map_err(|e| ApiaryError::Servers { problem: e.to_string() });
+    let address = |i: usize| {
+        let mut address =
+            listeners[i].local_addr().map_err(|e| ApiaryError::Servers { problem: e.to_string() })?;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        Ok(address)
+    };
     Ok([address(0)?, address(1)?, address(2)?, address(3)?])
 }
 

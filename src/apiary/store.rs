@@ -72,7 +72,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("numbers.json");
         let store = Store::<Vec<u32>>::open(file.clone()).unwrap();
-        store.change::<_, ApiaryError>(|v| Ok(v.push(7))).unwrap();
+        store
+            .change::<_, ApiaryError>(|v| {
+                v.push(7);
+                Ok(())
+            })
+            .unwrap();
         let refused: Result<(), _> = store.change(|_| Err(ApiaryError::Refused("no".into())));
         assert!(refused.is_err());
         assert_eq!(Store::<Vec<u32>>::open(file).unwrap().read(Clone::clone), [7]);

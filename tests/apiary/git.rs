@@ -41,18 +41,30 @@ async fn a_clone_has_the_files_and_a_push_arrives() {
 async fn a_big_push_arrives_chunked_and_compressed() {
     let meadow = Meadow::new().await;
     let clone = meadow.clone("clone").await;
-    // More than git's post buffer of 1 MiB, so git sends it in chunks; and text that gzip likes in the negotiation.
-    let noise: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    // More than git's post buffer of 1 MiB, so git sends it in chunks.
+    let mut state = 1u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    let noise: Vec<u8> = (0..3_000_000).map(|_| next()).collect();
     std::fs::write(clone.join("noise.bin"), &noise).unwrap();
     ok(&clone, &["add", "-A"]).await;
     ok(&clone, &["commit", "-q", "-m", "noise"]).await;
-    for n in 0..400 {
-        ok(&clone, &["tag", &format!("tag-{n}"), "HEAD"]).await;
+    // Many different tips make a long list of wants, which git compresses.
+    for n in 0..60 {
+        let tip = ok(&clone, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", &format!("tip {n}")]).await;
+        ok(&clone, &["tag", &format!("tag-{n}"), &tip]).await;
     }
     ok(&clone, &["push", "-q", "origin", "main", "--tags"]).await;
     let back = meadow.clone("back").await;
     assert!(std::fs::read(back.join("noise.bin")).unwrap() == noise);
-    assert_eq!(ok(&back, &["tag"]).await.lines().count(), 400);
+    assert_eq!(ok(&back, &["tag"]).await.lines().count(), 60);
+    let requests = meadow.apiary.requests(StandIn::Forge);
+    let encoded = |encoding: &str| requests.iter().any(|r| r.encoding.as_deref() == Some(encoding));
+    assert!(encoded("gzip") && encoded("chunked"), "{requests:?}");
 }
 
 #[tokio::test]
@@ -172,32 +184,51 @@ async fn an_empty_repository_can_be_cloned_and_begun() {
     assert!(meadow.apiary.forge().read_ref(&empty, "refs/heads/main").await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn stopping_leaves_no_git_behind() {
-    let meadow = Meadow::new().await;
-    let marker = meadow.path("state").to_string_lossy().into_owned();
-    // A push that ends in the middle of its first length: the server's git waits for the rest of it.
-    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Result<Vec<u8>, std::io::Error>>();
-    sender.send(Ok(b"00".to_vec())).unwrap();
+/// Begins a push that ends in the middle of its first length, and returns once the server's git waits for the rest.
+/// The push hangs until the sender is dropped.
+async fn hanging_push(meadow: &Meadow, marker: &str) -> tokio::sync::mpsc::UnboundedSender<Vec<u8>> {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+    sender.send(b"00".to_vec()).unwrap();
     let body = reqwest::Body::wrap_stream(futures_util::stream::unfold(receiver, |mut r| async move {
-        r.recv().await.map(|chunk| (chunk, r))
+        r.recv().await.map(|chunk| (Ok::<_, std::io::Error>(chunk), r))
     }));
     let push = meadow
         .request_as(None, reqwest::Method::POST, "/meadow/ledger.git/git-receive-pack")
         .header("authorization", basic())
         .header("content-type", "application/x-git-receive-pack-request")
         .body(body);
-    let hanging = tokio::spawn(push.send());
+    tokio::spawn(push.send());
+    until("the push reaches git", || !processes_with(marker).is_empty()).await;
+    sender
+}
+
+async fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while processes_with(&marker).is_empty() {
-        assert!(std::time::Instant::now() < deadline, "the push never reached git");
+    while !happened() {
+        assert!(std::time::Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn stopping_leaves_no_git_behind() {
+    let meadow = Meadow::new().await;
+    let marker = meadow.path("state").to_string_lossy().into_owned();
+    let _hanging = hanging_push(&meadow, &marker).await;
     let Meadow { apiary, .. } = meadow;
     apiary.stop().await;
     assert_eq!(processes_with(&marker), Vec::<String>::new());
-    drop(sender);
-    hanging.abort();
+}
+
+#[tokio::test]
+async fn dropping_leaves_no_git_behind_either() {
+    let meadow = Meadow::new().await;
+    let marker = meadow.path("state").to_string_lossy().into_owned();
+    let address = meadow.apiary.address(StandIn::Forge);
+    let _hanging = hanging_push(&meadow, &marker).await;
+    drop(meadow);
+    until("git is gone", || processes_with(&marker).is_empty()).await;
+    until("the port is free", || std::net::TcpListener::bind(address).is_ok()).await;
 }
 
 fn basic() -> String {

@@ -58,6 +58,10 @@ async fn octocrab_lives_through_an_issue() {
     let assignees: Vec<_> = assigned.assignees.iter().map(|a| a.login.as_str()).collect();
     assert_eq!(assignees, [LOGIN, "eve"], "eve commented; a stranger is ignored");
 
+    let slashed = issues.add_labels(1, &["a/b c".to_owned()]).await.unwrap();
+    assert_eq!(slashed.len(), 3);
+    let left = meadow.request(Method::DELETE, "/repos/meadow/ledger/issues/1/labels/a%2Fb%20c");
+    assert_eq!(left.send().await.unwrap().json::<Value>().await.unwrap().as_array().unwrap().len(), 2);
     let closed = issues.update(1).state(octocrab::models::IssueState::Closed).send().await.unwrap();
     assert_eq!(closed.closed_by.unwrap().login, LOGIN);
     let got = issues.get(1).await.unwrap();
@@ -244,8 +248,15 @@ async fn everything_is_there_after_a_restart() {
     let new = bzzz::apiary::forge::NewRepository { files, ..Default::default() };
     first.forge().create_repository(&repo, new).await.unwrap();
     first.forge().open_issue(&repo, "ann", "one", "", &["bzzz-task"]).unwrap();
+    let port = first.address(bzzz::apiary::StandIn::Forge).port();
     first.stop().await;
-    let again = bzzz::apiary::Apiary::start(options()).unwrap();
+    let mut on_the_same_port = options();
+    on_the_same_port.forge_port = port;
+    let again = bzzz::apiary::Apiary::start(on_the_same_port).unwrap();
+    let taken = bzzz::apiary::ApiaryOptions { forge_port: port, ..options() };
+    let taken = bzzz::apiary::ApiaryOptions { state_dir: folder.path().join("other"), ..taken };
+    let problem = bzzz::apiary::Apiary::start(taken).err().unwrap().to_string();
+    assert!(problem.contains(&format!("forge can't listen on port {port}")), "{problem}");
     assert_eq!(again.forge().issues(&repo)[0].labels, ["bzzz-task"]);
     assert_eq!(again.forge().read_file(&repo, "main", "a").await.unwrap().unwrap(), b"b");
     assert_eq!(again.forge().open_issue(&repo, "ann", "two", "", &[]).unwrap(), 2);

@@ -40,6 +40,7 @@ pub(crate) enum StreamFault {
     WithoutDone,
     Error(String),
     Endless,
+    Stalled,
 }
 
 pub(crate) struct Answer {
@@ -108,6 +109,10 @@ pub(crate) async fn answer(
         }
         Some(Fault::EndlessStream) => {
             request.extensions_mut().insert(StreamFault::Endless);
+            next.call(request).await?.map_into_boxed_body()
+        }
+        Some(Fault::StalledStream) => {
+            request.extensions_mut().insert(StreamFault::Stalled);
             next.call(request).await?.map_into_boxed_body()
         }
         // These never stand here: they come together with the others.

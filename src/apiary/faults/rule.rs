@@ -66,8 +66,10 @@ pub enum Fault {
     StreamWithoutDone,
     /// Ollama's stream ends in a line `{"error": …}` under the status 200.
     StreamError { message: String },
-    /// Ollama's stream never ends.
+    /// Ollama's stream never ends: it says the same again and again.
     EndlessStream,
+    /// Ollama's stream falls silent half-way, and stays open.
+    StalledStream,
 }
 
 impl Fault {
@@ -85,6 +87,7 @@ impl Fault {
             Self::StreamWithoutDone => "stream_without_done",
             Self::StreamError { .. } => "stream_error",
             Self::EndlessStream => "endless_stream",
+            Self::StalledStream => "stalled_stream",
         }
     }
 

@@ -68,10 +68,11 @@ async fn info_refs(
     let service = request.query_string().split('&').find_map(|pair| pair.strip_prefix("service="));
     match service.and_then(Service::named) {
         Some(service) => serve(forge, request, &target, service, "info/refs", body).await,
-        None => refusal(
+        None => Refusal(
             StatusCode::FORBIDDEN,
             "Please upgrade your git client: this one speaks the dumb protocol.",
-        ),
+        )
+        .answer(),
     }
 }
 
@@ -93,12 +94,18 @@ async fn receive_pack(
     serve(forge, request, &target, Service::Push, "git-receive-pack", body).await
 }
 
-fn refusal(status: StatusCode, message: &str) -> HttpResponse {
-    let mut answer = HttpResponse::build(status);
-    if status == StatusCode::UNAUTHORIZED {
-        answer.insert_header((WWW_AUTHENTICATE, "Basic realm=\"GitHub\""));
+/// A request that git does not get to see.
+struct Refusal(StatusCode, &'static str);
+
+impl Refusal {
+    fn answer(self) -> HttpResponse {
+        let Self(status, message) = self;
+        let mut answer = HttpResponse::build(status);
+        if status == StatusCode::UNAUTHORIZED {
+            answer.insert_header((WWW_AUTHENTICATE, "Basic realm=\"GitHub\""));
+        }
+        answer.content_type("text/plain; charset=utf-8").body(format!("{message}\n"))
     }
-    answer.content_type("text/plain; charset=utf-8").body(format!("{message}\n"))
 }
 
 /// Who may fetch or push what; the login of a token.
@@ -107,34 +114,33 @@ fn authorize(
     request: &HttpRequest,
     key: &RepoKey,
     service: Service,
-) -> Result<Option<String>, HttpResponse> {
-    let asks = || refusal(StatusCode::UNAUTHORIZED, "Authentication required");
-    let not_found = || refusal(StatusCode::NOT_FOUND, "Repository not found.");
+) -> Result<Option<String>, Refusal> {
+    let not_found = Refusal(StatusCode::NOT_FOUND, "Repository not found.");
     let token = match request.headers().get(AUTHORIZATION) {
         None => None,
         Some(value) => {
             let secret = value.to_str().ok().and_then(basic_secret_in);
-            let wrong = || refusal(StatusCode::UNAUTHORIZED, "Invalid username or token.");
-            Some(secret.and_then(|s| forge.token(&s)).ok_or_else(wrong)?)
+            let token = secret.and_then(|s| forge.token(&s));
+            Some(token.ok_or(Refusal(StatusCode::UNAUTHORIZED, "Invalid username or token."))?)
         }
     };
     let found = forge.store.read(|state| state.repo(key).map(|r| (r.private, r.archived)));
     let Some(token) = token else {
         // Whether it exists is not told to those who say not who they are.
         let is_open = found.is_some_and(|(private, _)| !private) && service == Service::Fetch;
-        return if is_open { Ok(None) } else { Err(asks()) };
+        let asks = Refusal(StatusCode::UNAUTHORIZED, "Authentication required");
+        return if is_open { Ok(None) } else { Err(asks) };
     };
-    let (private, archived) = found.ok_or_else(not_found)?;
+    let Some((private, archived)) = found else { return Err(not_found) };
     let may = |access| token.covers(key) && token.may(Permission::Contents, access);
     if private && !may(Access::Read) {
-        return Err(not_found());
+        return Err(not_found);
     }
     if service == Service::Push && !may(Access::Write) {
-        return Err(refusal(StatusCode::FORBIDDEN, "Write access to repository not granted."));
+        return Err(Refusal(StatusCode::FORBIDDEN, "Write access to repository not granted."));
     }
     if service == Service::Push && archived {
-        let message = "This repository was archived so it is read-only.";
-        return Err(refusal(StatusCode::FORBIDDEN, message));
+        return Err(Refusal(StatusCode::FORBIDDEN, "This repository was archived so it is read-only."));
     }
     Ok(Some(token.login))
 }
@@ -150,7 +156,7 @@ async fn serve(
     let key = RepoKey::new(&target.0, &target.1);
     let login = match authorize(&forge, &request, &key, service) {
         Ok(login) => login,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.answer(),
     };
     let stale = request.extensions().get::<Arc<Snapshot>>().cloned();
     let root = match (&stale, service) {
@@ -158,7 +164,7 @@ async fn serve(
         _ => forge.root(),
     };
     let path = forge.store.read(|state| state.repo(&key).map(|repo| repo_path(root, repo)));
-    let Some(path) = path else { return refusal(StatusCode::NOT_FOUND, "Repository not found.") };
+    let Some(path) = path else { return Refusal(StatusCode::NOT_FOUND, "Repository not found.").answer() };
     let mut command = forge.git.http_backend();
     set_environment(&mut command, &request, login.as_deref());
     command.env("PATH_TRANSLATED", path.join(endpoint));
@@ -167,7 +173,7 @@ async fn serve(
         Ok(answer) => answer,
         Err(error) => {
             tracing::error!(%error, "git http-backend did not answer");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").answer()
         }
     }
 }

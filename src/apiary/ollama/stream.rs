@@ -132,6 +132,7 @@ pub(crate) fn answer(reply: Reply, streams: bool, fault: Option<StreamFault>) ->
             lines.truncate(half);
             lines.push(bytes(&json!({ "error": error })));
         }
+        Some(StreamFault::Stalled) => lines.truncate(half),
         Some(StreamFault::Endless) => {}
     }
     // A small pause before each line but the first, so that they leave as pieces of a stream.
@@ -148,6 +149,9 @@ pub(crate) fn answer(reply: Reply, streams: bool, fault: Option<StreamFault>) ->
             Ok(line)
         });
         return http.streaming(sent.chain(endless));
+    }
+    if fault == Some(StreamFault::Stalled) {
+        return http.streaming(sent.chain(stream::pending()));
     }
     http.streaming(sent)
 }

@@ -10,7 +10,7 @@ use crate::apiary::forge::answer::{Answer, ApiError, created, no_content, ok, pa
 use crate::apiary::forge::call::Call;
 use crate::apiary::forge::listing::page;
 use crate::apiary::forge::show;
-use crate::apiary::forge::state::{Comment, RepoKey};
+use crate::apiary::forge::state::{Comment, MAX_COMMENTS, RepoKey};
 use crate::apiary::forge::token::Access;
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -93,6 +93,13 @@ async fn create(call: Call, path: web::Path<(String, String, u64)>, body: web::B
     let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
     let text = CommentRequest::text(&body)?;
     let login = call.login()?;
+    call.view_repo(&key, |_, repo| {
+        if repo.comments_of(path.2).count() < MAX_COMMENTS {
+            return Ok(());
+        }
+        let message = "Commenting is disabled on issues with more than 2500 comments";
+        Err(ApiError::custom("IssueComment", message))
+    })?;
     let id = call.change(|state| Ok(state.add_comment(&key, path.2, &login, None, &text, &clock::now())))?;
     show_one(&call, &key, id, created)
 }

@@ -10,7 +10,7 @@ use crate::apiary::forge::answer::{Answer, ApiError, created, ok, parse};
 use crate::apiary::forge::call::Call;
 use crate::apiary::forge::listing::page;
 use crate::apiary::forge::show;
-use crate::apiary::forge::state::{RepoKey, Status, StatusState};
+use crate::apiary::forge::state::{MAX_STATUSES, RepoKey, Status, StatusState};
 use crate::apiary::forge::token::{Access, Permission};
 
 const STATUSES: [Permission; 1] = [Permission::Statuses];
@@ -58,6 +58,14 @@ async fn create(call: Call, path: Revision, body: web::Bytes) -> Answer {
     let missing = || ApiError::unprocessable(format!("No commit found for SHA: {}", path.2));
     let sha = call.git(&key)?.commit_id(&path.2).await?.ok_or_else(missing)?;
     let creator = call.login()?;
+    call.view_repo(&key, |_, repo| {
+        let of_context = |s: &&Status| s.sha == sha && s.context == request.context;
+        if repo.statuses.iter().filter(of_context).count() < MAX_STATUSES {
+            return Ok(());
+        }
+        let message = "This SHA and context has reached the maximum number of statuses.";
+        Err(ApiError::custom("Status", message))
+    })?;
     let status = call.change(|state| {
         let status = Status {
             id: state.next_id(),

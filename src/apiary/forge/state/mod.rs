@@ -22,6 +22,9 @@ pub use repo::{Label, Repo, Status, StatusState};
 pub(crate) const MAX_TITLE: usize = 256;
 pub(crate) const MAX_BODY: usize = 65_536;
 pub(crate) const MAX_LABEL: usize = 50;
+/// GitHub's limits, in things: comments on an issue, statuses of one context on a commit.
+pub(crate) const MAX_COMMENTS: usize = 2500;
+pub(crate) const MAX_STATUSES: usize = 1000;
 
 /// A repository's `owner/name` in lower case: names are kept as written and compared without case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
