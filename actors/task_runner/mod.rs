@@ -206,7 +206,7 @@ impl TaskRunner {
                 let what = effect.name();
                 let pause = self.stalls.pause(retry_after);
                 warn!(parent: &self.span, what, problem, ?pause, "stalled");
-                if self.stalls.is_news(&problem) {
+                if self.stalls.is_news() {
                     self.happen(TaskEvent::Stalled { what: what.to_owned(), problem }, ctx);
                 }
                 self.begin(effect, pause, ctx);

@@ -6,18 +6,16 @@ pub(super) struct Stalls {
     min: Duration,
     max: Duration,
     tries: u32,
-    last_problem: Option<String>,
 }
 
 impl Stalls {
     pub(super) fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max, tries: 0, last_problem: None }
+        Self { min, max, tries: 0 }
     }
 
     /// Another effect begins: its first stall is news, and its first pause short.
     pub(super) fn begin(&mut self) {
         self.tries = 0;
-        self.last_problem = None;
     }
 
     /// The pause before the next try; never shorter than what the other side asked for.
@@ -27,10 +25,9 @@ impl Stalls {
         asked_for.unwrap_or_default().max(own)
     }
 
-    pub(super) fn is_news(&mut self, problem: &str) -> bool {
-        let is_news = self.last_problem.as_deref() != Some(problem);
-        self.last_problem = Some(problem.to_owned());
-        is_news
+    /// Whether the stall that was just counted is the effect's first.
+    pub(super) fn is_news(&self) -> bool {
+        self.tries == 1
     }
 }
 
@@ -49,10 +46,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_problem_is_news_once() {
+    fn a_stall_is_news_once() {
         let mut stalls = Stalls::new(Duration::ZERO, Duration::ZERO);
-        assert_eq!(["a", "a", "b", "a"].map(|it| stalls.is_news(it)), [true, false, true, true]);
+        let mut stall = || {
+            stalls.pause(None);
+            stalls.is_news()
+        };
+        assert_eq!([(); 3].map(|()| stall()), [true, false, false]);
         stalls.begin();
-        assert!(stalls.is_news("a"));
+        stalls.pause(None);
+        assert!(stalls.is_news());
     }
 }

@@ -35,7 +35,8 @@ impl DemoCommand {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let (folder, log_file) = make_folder()?;
         telemetry::init_to_file(&Log { format: LogFormat::Text, level: LogLevel::Info }, &log_file)?;
-        let model = self.ollama.clone().zip(self.model.clone()).map(|(url, model)| ModelServer { url, model });
+        let model =
+            self.ollama.clone().zip(self.model.clone()).map(|(url, model)| ModelServer { url, model });
         let options = DemoOptions { model, set: global.set.clone() };
         block_on(self.perform(folder, options)).context("the runtime can't be started")?
     }
@@ -62,12 +63,7 @@ impl DemoCommand {
         told
     }
 
-    async fn tell(
-        &self,
-        stage: &Stage,
-        board: &Board,
-        signals: &mut Signals,
-    ) -> anyhow::Result<Exit> {
+    async fn tell(&self, stage: &Stage, board: &Board, signals: &mut Signals) -> anyhow::Result<Exit> {
         let report = Report::of(stage, board).await?;
         print(&shown(&report))?;
         if self.keep {
@@ -83,7 +79,14 @@ fn shown(report: &Report) -> String {
     for task in &report.tasks {
         let time = task.took_ms.map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1e3));
         let url = task.pull_request.clone().unwrap_or_else(|| "none".to_owned());
-        table.row([task.id.to_string(), task.state.clone(), task.steps.to_string(), time, task.checks.clone(), url]);
+        table.row([
+            task.id.to_string(),
+            task.state.clone(),
+            task.steps.to_string(),
+            time,
+            task.checks.clone(),
+            url,
+        ]);
     }
     let mut text = format!("\n{table}\n");
     if let Some((task, diff)) = &report.diff {
@@ -119,7 +122,9 @@ impl From<&DemoError> for Exit {
             DemoError::Start(error) => error.into(),
             DemoError::Settings(_) => Self::Config,
             DemoError::NodeFailed(_) => Self::CoreGaveUp,
-            DemoError::Folder(_) | DemoError::Apiary(_) | DemoError::Journal(_) | DemoError::Verify(_) => Self::Failed,
+            DemoError::Folder(_) | DemoError::Apiary(_) | DemoError::Journal(_) | DemoError::Verify(_) => {
+                Self::Failed
+            }
         }
     }
 }

@@ -4,6 +4,9 @@ use bzzz_actors::ports::journal::{Recorded, Seq};
 use bzzz_actors::task::life::{End, Phase, Task};
 use bzzz_actors::task::{TaskEvent, TaskId};
 
+/// What is shown of a command.
+const MAX_COMMAND_CHARS: usize = 100;
+
 pub struct Board {
     entries: Vec<BoardEntry>,
     read_up_to: Seq,
@@ -18,7 +21,8 @@ pub struct BoardEntry {
 
 impl Board {
     pub fn new(tasks: &[TaskId]) -> Self {
-        let entry = |id: &TaskId| BoardEntry { task: Task::new(id.clone()), claimed_at_ms: None, over_at_ms: None };
+        let entry =
+            |id: &TaskId| BoardEntry { task: Task::new(id.clone()), claimed_at_ms: None, over_at_ms: None };
         Self { entries: tasks.iter().map(entry).collect(), read_up_to: Seq::default() }
     }
 
@@ -36,7 +40,9 @@ impl Board {
             return;
         }
         self.read_up_to = recorded.seq;
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.task.id == recorded.task) else { return };
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.task.id == recorded.task) else {
+            return;
+        };
         entry.task = entry.task.clone().step(&recorded.event).0;
         if matches!(recorded.event, TaskEvent::Claimed { .. }) {
             entry.claimed_at_ms = Some(recorded.at_ms);
@@ -58,7 +64,10 @@ impl Board {
 impl BoardEntry {
     /// Nothing more happens without a person.
     pub fn is_over(&self) -> bool {
-        matches!(self.task.phase, Phase::InReview | Phase::Parked { .. } | Phase::CleaningUp(_) | Phase::Ended(_))
+        matches!(
+            self.task.phase,
+            Phase::InReview | Phase::Parked { .. } | Phase::CleaningUp(_) | Phase::Ended(_)
+        )
     }
 
     pub fn has_succeeded(&self) -> bool {
@@ -75,15 +84,24 @@ impl BoardEntry {
     /// The state in a few words, the step, and what is being done.
     pub fn line(&self) -> String {
         let doing = match &self.task.phase {
-            Phase::Running { command, .. } => command.replace('\n', "; "),
+            Phase::Running { command, .. } => in_short(command),
             Phase::InReview => self.task.pull_request.as_ref().map(|it| it.url.clone()).unwrap_or_default(),
-            Phase::CleaningUp(End::Failed { reason }) | Phase::Ended(End::Failed { reason }) => reason.clone(),
+            Phase::CleaningUp(End::Failed { reason }) | Phase::Ended(End::Failed { reason }) => {
+                reason.clone()
+            }
             Phase::Parked { question } => question.clone(),
-            Phase::Checking { .. } => self.task.checks.join("; "),
+            Phase::Checking { .. } => in_short(&self.task.checks.join("\n")),
             _ => String::new(),
         };
         format!("{:<12} step {:<3} {doing}", self.task.phase.name(), self.task.steps)
     }
+}
+
+/// The first line, not too long, and a sign that there is more.
+fn in_short(command: &str) -> String {
+    let first_line = command.lines().next().unwrap_or_default();
+    let short: String = first_line.chars().take(MAX_COMMAND_CHARS).collect();
+    if short.len() < command.trim_end().len() { short + " …" } else { short }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Each adapter from its section of the settings.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bzzz_actors::ports::escalations::Escalations;
@@ -71,8 +72,13 @@ pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxE
         output_cap_bytes: u32::try_from(sandbox.output_cap.bytes()).unwrap_or(u32::MAX),
         orphan_grace: settings.claims.ttl.get(),
         data_dir: settings.node.data_dir.clone(),
-        temp_dir: settings.node.data_dir.join("tmp"),
+        temp_dir: temp_folder(settings),
     })
+}
+
+/// Where work that leaves a sandbox is on its way; nothing in it outlives the node that put it there.
+pub(super) fn temp_folder(settings: &Settings) -> PathBuf {
+    settings.node.data_dir.join("tmp")
 }
 
 pub(super) fn hive(settings: &Settings) -> Result<Option<Arc<dyn Hive>>, SetupError> {

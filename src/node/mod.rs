@@ -4,8 +4,10 @@ mod adapters;
 mod chance;
 mod configure;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use bzzz_actors::node::{Node, Outside, Ports};
 use bzzz_actors::ports::claims::Claims;
@@ -26,6 +28,8 @@ use crate::swarm::Alone;
 pub enum StartError {
     #[error(transparent)]
     Journal(#[from] JournalOpenError),
+    #[error("the folder {} can't be used: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Address(#[from] SetupError),
     #[error(transparent)]
@@ -54,6 +58,7 @@ impl RunningNode {
     /// that is only away for now is waited for.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let journal = Arc::new(SqliteJournal::open(&settings.node.data_dir, settings.node.name.clone())?);
+        empty_folder(&adapters::temp_folder(&settings))?;
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
@@ -101,6 +106,15 @@ impl RunningNode {
             warn!(%error, "sandboxes not removed; the next start of this node removes them");
         }
     }
+}
+
+/// An empty folder, whatever was there before.
+fn empty_folder(folder: &Path) -> Result<(), StartError> {
+    let emptied = match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir(folder),
+    };
+    emptied.map_err(|source| StartError::Folder { path: folder.to_owned(), source })
 }
 
 /// A token that is refused will be refused in an hour too; a forge that is away may be back by then.
