@@ -102,6 +102,7 @@ where
         weak: addr.downgrade(),
         life: context.into_future(actor),
         ordered,
+        was_ordered: false,
     };
     actix::spawn(async move {
         let last = keeper.keep(jitter).await;
@@ -119,6 +120,8 @@ struct Keeper<A: Actor<Context = Context<A>>> {
     weak: WeakAddr<A>,
     life: ContextFut<A, Context<A>>,
     ordered: mpsc::UnboundedReceiver<Order>,
+    /// It was ordered to end: whatever its policy, it does not come back.
+    was_ordered: bool,
 }
 
 impl<A> Keeper<A>
@@ -130,6 +133,9 @@ where
         let mut generation = 0;
         let mut exit = self.live().await;
         loop {
+            if self.was_ordered {
+                return self.end(exit);
+            }
             match failures.judge(&self.policy, &exit, Instant::now()) {
                 Verdict::LetEnd => return self.end(exit),
                 Verdict::GiveUp => {
@@ -162,9 +168,10 @@ where
 
     /// Polls the actor until it ends, panics, stops answering, or is ordered to end.
     async fn live(&mut self) -> Exit {
-        let (life, ordered) = (&mut self.life, &mut self.ordered);
+        let (life, ordered, was_ordered) = (&mut self.life, &mut self.ordered, &mut self.was_ordered);
         let contained = poll_fn(|cx| {
             while let Poll::Ready(Some(order)) = ordered.poll_recv(cx) {
+                *was_ordered = true;
                 match order {
                     Order::Kill => return Poll::Ready(Exit::Killed),
                     Order::Stop => life.ctx().stop(),

@@ -47,6 +47,7 @@ struct Count;
 struct Deps {
     builds: Arc<AtomicU32>,
     panic_in_started: bool,
+    panic_in_first_life: bool,
     panic_in_stopped: bool,
     refuses_to_stop: bool,
     panicking_builds: u32,
@@ -70,6 +71,7 @@ impl Actor for Worker {
 
     fn started(&mut self, _: &mut Context<Self>) {
         assert!(!self.deps.panic_in_started, "started");
+        assert!(!self.deps.panic_in_first_life || self.deps.builds.load(SeqCst) > 1, "first life");
     }
 
     fn stopping(&mut self, _: &mut Context<Self>) -> Running {
@@ -232,6 +234,19 @@ fn stopping_itself_is_a_failure_only_for_a_permanent_child() {
 }
 
 #[test]
+fn a_permanent_child_that_is_ordered_to_stop_does_not_come_back() {
+    in_virtual_time(async {
+        let deps = Deps::default();
+        let (child, log) = start(&deps, Policy { restart: Restart::Permanent, ..POLICY });
+        assert_eq!(child.addr.send(Count).await, Ok(1));
+        child.orders.send(Order::Stop).unwrap();
+        assert_eq!(child.ended.await, Ok(Exit::Stopped));
+        assert_eq!(*log.lock().unwrap(), [What::Ended(Exit::Stopped)]);
+        assert_eq!(deps.builds.load(SeqCst), 1);
+    });
+}
+
+#[test]
 fn a_stop_during_the_delay_ends_the_child() {
     in_virtual_time(async {
         let (child, log) = start(&Deps::default(), POLICY);
@@ -239,6 +254,20 @@ fn a_stop_during_the_delay_ends_the_child() {
         child.orders.send(Order::Stop).unwrap();
         assert_eq!(child.ended.await, Ok(Exit::Stopped));
         assert_eq!(log.lock().unwrap().last(), Some(&What::Ended(Exit::Stopped)));
+    });
+}
+
+#[test]
+fn a_child_of_the_tree_is_restarted_though_nobody_else_knows_its_address() {
+    in_virtual_time(async {
+        let deps = Deps { panic_in_first_life: true, ..Deps::default() };
+        let (child, log) = start(&deps, POLICY);
+        let mut tree = Tree::default();
+        tree.push("lonely", child);
+        tokio::time::sleep(secs(2)).await;
+        assert_eq!(deps.builds.load(SeqCst), 2);
+        assert_eq!(log.lock().unwrap().last(), Some(&What::Restarted { generation: 1 }));
+        tree.stop(secs(1)).await;
     });
 }
 

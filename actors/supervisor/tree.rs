@@ -1,5 +1,6 @@
 //! The node's children in the order of their start, and their stop in the reverse order.
 
+use std::any::Any;
 use std::time::Duration;
 
 use actix::Actor;
@@ -12,13 +13,15 @@ use super::{Child, Exit, Order};
 /// A child of any actor type.
 pub struct Stoppable {
     name: String,
+    /// An actor whose address nobody holds can't be restarted: this one is held until the stop.
+    _addr: Box<dyn Any>,
     orders: mpsc::UnboundedSender<Order>,
     ended: oneshot::Receiver<Exit>,
 }
 
 impl Stoppable {
     pub fn new<A: Actor>(name: &str, child: Child<A>) -> Self {
-        Self { name: name.to_owned(), orders: child.orders, ended: child.ended }
+        Self { name: name.to_owned(), _addr: Box::new(child.addr), orders: child.orders, ended: child.ended }
     }
 
     /// Stops the child, kills it when it has not ended within `grace`, and says how it ended.
