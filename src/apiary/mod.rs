@@ -162,11 +162,11 @@ impl Apiary {
 
     /// Ends the servers and every git process, and returns when they are gone.
     pub async fn stop(mut self) {
-        self.git.refuse_new();
+        self.git.begin_to_stop();
         if let Some(servers) = self.servers.take() {
             servers.stop().await;
         }
-        self.git.end_all().await;
+        self.git.stop().await;
     }
 }
 
@@ -178,10 +178,9 @@ const _: fn() = || {
 
 impl Drop for Apiary {
     fn drop(&mut self) {
-        self.git.refuse_new();
+        self.git.begin_to_stop();
         if let Some(servers) = self.servers.take() {
             servers.abandon();
         }
-        self.git.kill_all();
     }
 }
