@@ -187,7 +187,13 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/bzzz/projects/{id}/claim", web::post().to(claim))
         .route("/api/bzzz/projects/{id}/status", web::put().to(status))
         .route("/api/bzzz/antennae-log", web::post().to(antennae_log))
+        .route("/_apiary/reports", web::get().to(reports))
         .default_service(web::to(async || HttpResponse::NotFound().json(json!({ "detail": "Not Found" }))));
+}
+
+/// What was told, for tests in other processes.
+async fn reports(hive: web::Data<Hive>) -> HttpResponse {
+    HttpResponse::Ok().json(hive.store.read(|state| json!(state)))
 }
 
 async fn health() -> HttpResponse {

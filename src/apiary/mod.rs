@@ -13,7 +13,7 @@
 //!   simpler than the original, its module says so.
 //! - State is written to `state_dir` before the answer leaves, so an apiary that was stopped goes on where it was.
 //! - Nothing outlives the handle: [`Apiary::stop`] ends the servers and every git process; dropping does the same
-//!   without waiting.
+//!   without waiting, so who starts another apiary on the same folder stops the first.
 //! - Each stand-in fails on request, see [`faults`].
 
 mod clock;
@@ -63,7 +63,7 @@ pub struct Apiary {
     git: Arc<Git>,
     servers: Option<Servers>,
     /// Held while the apiary runs: a second one on the same folder would overwrite this one's state.
-    _lock: File,
+    lock: File,
 }
 
 impl Apiary {
@@ -93,7 +93,7 @@ impl Apiary {
             ollama: Arc::new(Ollama::new(options.model_script)),
         });
         let servers = Servers::start(listeners, Arc::clone(&stand))?;
-        Ok(Self { stand, addresses, git, servers: Some(servers), _lock: lock })
+        Ok(Self { stand, addresses, git, servers: Some(servers), lock })
     }
 
     pub fn forge(&self) -> &Forge {
@@ -162,11 +162,11 @@ impl Apiary {
 
     /// Ends the servers and every git process, and returns when they are gone.
     pub async fn stop(mut self) {
-        self.git.refuse_new();
+        self.git.begin_to_stop();
         if let Some(servers) = self.servers.take() {
             servers.stop().await;
         }
-        self.git.end_all().await;
+        self.git.stop().await;
     }
 }
 
@@ -178,10 +178,11 @@ const _: fn() = || {
 
 impl Drop for Apiary {
     fn drop(&mut self) {
-        self.git.refuse_new();
+        self.git.begin_to_stop();
         if let Some(servers) = self.servers.take() {
             servers.abandon();
         }
-        self.git.kill_all();
+        // Closing alone would not do: a process that is being started at this moment holds a copy until it has begun.
+        let _ = self.lock.unlock();
     }
 }

@@ -185,21 +185,23 @@ async fn an_empty_repository_can_be_cloned_and_begun() {
 }
 
 /// Begins a push that ends in the middle of its first length, and returns once the server's git waits for the rest.
-/// The push hangs until the sender is dropped.
-async fn hanging_push(meadow: &Meadow, marker: &str) -> tokio::sync::mpsc::UnboundedSender<Vec<u8>> {
-    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
-    sender.send(b"00".to_vec()).unwrap();
-    let body = reqwest::Body::wrap_stream(futures_util::stream::unfold(receiver, |mut r| async move {
-        r.recv().await.map(|chunk| (Ok::<_, std::io::Error>(chunk), r))
-    }));
+/// The push hangs until the returned task is aborted.
+async fn hanging_push(meadow: &Meadow, marker: &str) -> tokio::task::JoinHandle<()> {
+    let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(b"00".to_vec())]);
+    let body = futures_util::StreamExt::chain(begun, futures_util::stream::pending());
     let push = meadow
         .request_as(None, reqwest::Method::POST, "/meadow/ledger.git/git-receive-pack")
         .header("authorization", basic())
         .header("content-type", "application/x-git-receive-pack-request")
-        .body(body);
-    tokio::spawn(push.send());
+        .body(reqwest::Body::wrap_stream(body));
+    let hanging = tokio::spawn(async move {
+        // The head of the answer comes at once; dropping the answer would end the connection.
+        if let Ok(answer) = push.send().await {
+            let _ = answer.bytes().await;
+        }
+    });
     until("the push reaches git", || !processes_with(marker).is_empty()).await;
-    sender
+    hanging
 }
 
 async fn until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -214,10 +216,11 @@ async fn until(what: &str, mut happened: impl FnMut() -> bool) {
 async fn stopping_leaves_no_git_behind() {
     let meadow = Meadow::new().await;
     let marker = meadow.path("state").to_string_lossy().into_owned();
-    let _hanging = hanging_push(&meadow, &marker).await;
+    let hanging = hanging_push(&meadow, &marker).await;
     let Meadow { apiary, .. } = meadow;
     apiary.stop().await;
     assert_eq!(processes_with(&marker), Vec::<String>::new());
+    hanging.await.unwrap();
 }
 
 #[tokio::test]
@@ -225,10 +228,20 @@ async fn dropping_leaves_no_git_behind_either() {
     let meadow = Meadow::new().await;
     let marker = meadow.path("state").to_string_lossy().into_owned();
     let address = meadow.apiary.address(StandIn::Forge);
-    let _hanging = hanging_push(&meadow, &marker).await;
+    let hanging = hanging_push(&meadow, &marker).await;
     drop(meadow);
     until("git is gone", || processes_with(&marker).is_empty()).await;
-    until("the port is free", || std::net::TcpListener::bind(address).is_ok()).await;
+    hanging.await.unwrap();
+    until("the port is closed", || std::net::TcpStream::connect(address).is_err()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_its_git_with_it() {
+    let meadow = Meadow::new().await;
+    let marker = meadow.path("state").to_string_lossy().into_owned();
+    let hanging = hanging_push(&meadow, &marker).await;
+    hanging.abort();
+    until("git is gone", || processes_with(&marker).is_empty()).await;
 }
 
 fn basic() -> String {

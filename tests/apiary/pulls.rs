@@ -149,6 +149,37 @@ async fn a_conflict_is_seen_and_not_merged() {
 }
 
 #[tokio::test]
+async fn a_reference_moves_forward_and_back_only_by_force() {
+    let meadow = Meadow::new().await;
+    let main = meadow.apiary.forge().read_ref(&meadow.repo, "refs/heads/main").await.unwrap().unwrap();
+    let topic = meadow.push_branch("topic", "b.txt", "x\n").await;
+    let update = async |body: Value| {
+        let path = "/repos/meadow/ledger/git/refs/heads/topic";
+        let answer = meadow.request(reqwest::Method::PATCH, path).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = update(json!({ "sha": main })).await;
+    assert_eq!((status, &answer["message"]), (422, &json!("Update is not a fast forward")));
+    assert_eq!(update(json!({ "sha": main, "force": true })).await.1["object"]["sha"], main);
+    assert_eq!(update(json!({ "sha": topic })).await.0, 200);
+    assert_eq!(update(json!({ "sha": "0".repeat(40) })).await.1["message"], "Object does not exist");
+}
+
+#[tokio::test]
+async fn merging_by_hand_closes_what_it_says() {
+    let meadow = Meadow::new().await;
+    let forge = meadow.apiary.forge();
+    forge.open_issue(&meadow.repo, "ann", "one", "", &[]).unwrap();
+    meadow.push_branch("topic", "b.txt", "x\n").await;
+    open(&meadow, "topic", "Fixes #1").await.unwrap();
+    let commit = forge.merge_pull_request(&meadow.task(2), "ann").await.unwrap();
+    assert_eq!(forge.read_ref(&meadow.repo, "refs/heads/main").await.unwrap(), Some(commit));
+    assert_eq!(forge.issue(&meadow.task(1)).unwrap().closed_by.as_deref(), Some("ann"));
+    let again = forge.merge_pull_request(&meadow.task(2), "ann").await.unwrap_err().to_string();
+    assert_eq!(again, "meadow/ledger#2: 405 Pull Request is not mergeable");
+}
+
+#[tokio::test]
 async fn reviews_and_statuses_reach_the_client() {
     let meadow = Meadow::new().await;
     let forge = meadow.apiary.forge();

@@ -1,6 +1,10 @@
 //! The REST interface, by octocrab's own types and by plain requests.
 
-use bzzz::apiary::forge::{Access, Association, IssueState, Permission, Token};
+use bzzz::apiary::forge::{
+    Access, Association, IssueState, NewRepository, Permission, RepositoryFile, Token,
+};
+use bzzz::apiary::{Apiary, ApiaryError, ApiaryOptions};
+use bzzz_actors::task::RepoId;
 use octocrab::params;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -236,27 +240,45 @@ async fn the_enterprise_prefix_leads_to_itself() {
     assert_eq!(issue["html_url"], format!("{root}/meadow/ledger/issues/1"));
 }
 
+/// A port that nobody has and that nobody is given for port 0 either.
+fn quiet_port() -> u16 {
+    let begin = std::process::id() as u16 % 10_000;
+    let candidates = (0..10_000).map(|n| 20_000 + (begin + n) % 10_000);
+    candidates.into_iter().find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 #[tokio::test]
-async fn everything_is_there_after_a_restart() {
+async fn everything_is_there_after_a_restart_on_the_same_port() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || bzzz::apiary::ApiaryOptions::new(folder.path(), TOKEN);
-    let repo: bzzz_actors::task::RepoId = "meadow/ledger".parse().unwrap();
-    let first = bzzz::apiary::Apiary::start(options()).unwrap();
-    let second = bzzz::apiary::Apiary::start(options()).err().unwrap();
+    let port = quiet_port();
+    let options = || {
+        let mut options = ApiaryOptions::new(folder.path(), TOKEN);
+        options.forge_port = port;
+        options
+    };
+    let repo: RepoId = "meadow/ledger".parse().unwrap();
+    let first = Apiary::start(options()).unwrap();
+    let second = Apiary::start(options()).err().unwrap();
     assert!(second.to_string().contains("is used by another apiary"), "{second}");
-    let files = vec![bzzz::apiary::forge::RepositoryFile::text("a", "b")];
-    let new = bzzz::apiary::forge::NewRepository { files, ..Default::default() };
+    let elsewhere = ApiaryOptions { state_dir: folder.path().join("other"), ..options() };
+    let taken = Apiary::start(elsewhere).err().unwrap().to_string();
+    assert!(taken.contains(&format!("forge can't listen on port {port}")), "{taken}");
+
+    let new = NewRepository { files: vec![RepositoryFile::text("a", "b")], ..NewRepository::default() };
     first.forge().create_repository(&repo, new).await.unwrap();
     first.forge().open_issue(&repo, "ann", "one", "", &["bzzz-task"]).unwrap();
-    let port = first.address(bzzz::apiary::StandIn::Forge).port();
     first.stop().await;
-    let mut on_the_same_port = options();
-    on_the_same_port.forge_port = port;
-    let again = bzzz::apiary::Apiary::start(on_the_same_port).unwrap();
-    let taken = bzzz::apiary::ApiaryOptions { forge_port: port, ..options() };
-    let taken = bzzz::apiary::ApiaryOptions { state_dir: folder.path().join("other"), ..taken };
-    let problem = bzzz::apiary::Apiary::start(taken).err().unwrap().to_string();
-    assert!(problem.contains(&format!("forge can't listen on port {port}")), "{problem}");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let again = loop {
+        match Apiary::start(options()) {
+            Ok(again) => break again,
+            // A process that another test is starting holds a copy of the listener until it has begun.
+            Err(ApiaryError::Listen { .. }) if std::time::Instant::now() < deadline => {
+                tokio::task::yield_now().await
+            }
+            Err(other) => panic!("{other}"),
+        }
+    };
     assert_eq!(again.forge().issues(&repo)[0].labels, ["bzzz-task"]);
     assert_eq!(again.forge().read_file(&repo, "main", "a").await.unwrap().unwrap(), b"b");
     assert_eq!(again.forge().open_issue(&repo, "ann", "two", "", &[]).unwrap(), 2);

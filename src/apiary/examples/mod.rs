@@ -102,7 +102,7 @@ const ALL: [Example; 3] = [
             "bin/logtrim" = "bin/logtrim" executable,
             "lib/arguments.sh" = "lib/arguments.sh",
             "lib/trim.sh" = "lib/trim.sh",
-            "tests/helpers.sh" = "tests/helpers.sh",
+            "tests/support.sh" = "tests/support.sh",
             "tests/run.sh" = "tests/run.sh" executable,
         ),
         issue: include_str!("logtrim/issue.md"),

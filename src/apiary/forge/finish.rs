@@ -4,6 +4,7 @@
 //! answer 304 costs no request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -17,6 +18,9 @@ use super::answer::ApiError;
 use super::call::{Accepted, Viewer};
 use super::rate::Rate;
 use super::token::secret_in;
+
+/// Numbers the answers, as GitHub's support asks for.
+static NEXT_REQUEST: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) async fn finish(
     forge: web::Data<Forge>,
@@ -51,6 +55,11 @@ pub(crate) async fn finish(
     add_rate(headers, rate);
     headers.insert(name("x-github-api-version-selected"), HeaderValue::from_static("2022-11-28"));
     headers.insert(name("x-github-media-type"), HeaderValue::from_static("github.v3; format=json"));
+    let id = format!("A91A:{:06X}", NEXT_REQUEST.fetch_add(1, Ordering::Relaxed));
+    headers.insert(
+        name("x-github-request-id"),
+        HeaderValue::from_str(&id).map_err(error::ErrorInternalServerError)?,
+    );
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization, Cookie"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=60, s-maxage=60"));
     if let Some(Ok(value)) = accepted.map(|Accepted(needs)| HeaderValue::from_str(&needs)) {

@@ -230,9 +230,9 @@ async fn answer(exchange: Exchange, command: Command, body: web::Payload) -> io:
     let forge = exchange.forge.clone();
     let mut running = forge.git.start(command).await.map_err(io::Error::other)?;
     let no_pipe = || io::Error::other("a pipe is missing");
-    let stdin = running.child.stdin.take().ok_or_else(no_pipe)?;
-    let mut stdout = running.child.stdout.take().ok_or_else(no_pipe)?;
-    if let Some(stderr) = running.child.stderr.take() {
+    let stdin = running.stdin.take().ok_or_else(no_pipe)?;
+    let mut stdout = running.stdout.take().ok_or_else(no_pipe)?;
+    if let Some(stderr) = running.stderr.take() {
         actix_web::rt::spawn(log_errors(stderr));
     }
     let feeding = actix_web::rt::spawn(feed(stdin, body));
@@ -259,7 +259,7 @@ async fn next_chunk(work: Option<Work>) -> io::Result<Option<(Bytes, Option<Work
         chunk.truncate(read);
         return Ok(Some((chunk.into(), Some(work))));
     }
-    timeout_at(work.deadline, work.running.child.wait()).await??;
+    timeout_at(work.deadline, work.running.wait()).await??;
     if work.exchange.service == Service::Push {
         let Exchange { forge, key, .. } = &work.exchange;
         forge.after_push(key).await.map_err(io::Error::other)?;

@@ -36,8 +36,7 @@ use actix_web::web;
 pub use seed::{NewRepository, RepositoryFile};
 pub(crate) use snapshot::Snapshot;
 pub use state::{
-    Association, Comment, Issue, IssueState, Label, Pull, Repo, RepoKey, Review, ReviewComment, ReviewState,
-    Status, StatusState, User, UserKind,
+    Association, Comment, Issue, IssueState, Pull, RepoKey, Review, ReviewComment, ReviewState, StatusState,
 };
 pub use token::{Access, Permission, Token};
 
@@ -47,7 +46,7 @@ use super::store::Store;
 use super::{ApiaryError, clock};
 use rate::RateLimits;
 use repository::Repository;
-use state::ForgeState;
+use state::{ForgeState, Repo};
 
 /// Owners that the REST interface's first path segments would shadow.
 const RESERVED_OWNERS: [&str; 8] =

@@ -7,7 +7,7 @@ mod commits;
 mod contents;
 mod issues;
 mod labels;
-mod merges;
+pub(crate) mod merges;
 mod pulls;
 mod refs;
 mod repos;

@@ -65,3 +65,25 @@ impl RepositoryFile {
         NewFile { path: &self.path, bytes: &self.bytes, executable: self.executable }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_with_its_modes_and_without_git() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("bin")).unwrap();
+        std::fs::create_dir_all(folder.path().join(".git")).unwrap();
+        std::fs::write(folder.path().join(".git/config"), "x").unwrap();
+        std::fs::write(folder.path().join("README.md"), "# Hello\n").unwrap();
+        let tool = folder.path().join("bin/tool");
+        std::fs::write(&tool, [0, 255]).unwrap();
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let files = RepositoryFile::of_folder(folder.path()).unwrap();
+        let tool = RepositoryFile { path: "bin/tool".into(), bytes: vec![0, 255], executable: true };
+        assert_eq!(files, [RepositoryFile::text("README.md", "# Hello\n"), tool]);
+    }
+}

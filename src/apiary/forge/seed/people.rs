@@ -2,7 +2,9 @@
 
 use bzzz_actors::task::{RepoId, TaskId};
 
+use super::key_of;
 use crate::apiary::ApiaryError;
+use crate::apiary::forge::rest::merges::{MergeRequest, merge_now};
 use crate::apiary::forge::state::{
     Association, Issue, NewIssue, Review, ReviewComment, ReviewState, Status, StatusState,
 };
@@ -65,6 +67,14 @@ impl Forge {
         self.change_at(task, |state, key| {
             state.add_comment(key, task.number, author, association, body, &clock::now())
         })
+    }
+
+    /// Merges a pull request with a merge commit, as the button does, and returns the commit. What the pull request
+    /// says it closes is closed.
+    pub async fn merge_pull_request(&self, pull: &TaskId, by: &str) -> Result<String, ApiaryError> {
+        let request = MergeRequest::default();
+        let merged = merge_now(self, &key_of(&pull.repo), pull.number, &request, by).await;
+        merged.map_err(|e| ApiaryError::Refused(format!("{pull}: {e}")))
     }
 
     /// Reviews a pull request.

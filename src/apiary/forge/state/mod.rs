@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use change::NewIssue;
 pub use issue::{Association, Comment, Issue, IssueState};
 pub use pull::{Pull, Review, ReviewComment, ReviewState};
-pub use repo::{Label, Repo, Status, StatusState};
+pub use repo::StatusState;
+pub(crate) use repo::{Label, Repo, Status};
 
 /// GitHub's limits, in characters.
 pub(crate) const MAX_TITLE: usize = 256;
@@ -38,17 +39,17 @@ impl RepoKey {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum UserKind {
+pub(crate) enum UserKind {
     User,
     Organization,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    pub id: u64,
-    pub login: String,
-    pub kind: UserKind,
-    pub created_at: String,
+pub(crate) struct User {
+    pub(crate) id: u64,
+    pub(crate) login: String,
+    pub(crate) kind: UserKind,
+    pub(crate) created_at: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

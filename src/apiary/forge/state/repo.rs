@@ -9,12 +9,12 @@ use super::pull::Pull;
 use super::{RepoKey, User};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    pub id: u64,
-    pub name: String,
+pub(crate) struct Label {
+    pub(crate) id: u64,
+    pub(crate) name: String,
     /// Six hexadecimal digits.
-    pub color: String,
-    pub description: Option<String>,
+    pub(crate) color: String,
+    pub(crate) description: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,34 +28,34 @@ pub enum StatusState {
 
 /// A commit status: what a continuous integration says of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    pub id: u64,
-    pub sha: String,
-    pub state: StatusState,
-    pub context: String,
-    pub description: Option<String>,
-    pub target_url: Option<String>,
-    pub creator: String,
-    pub created_at: String,
+pub(crate) struct Status {
+    pub(crate) id: u64,
+    pub(crate) sha: String,
+    pub(crate) state: StatusState,
+    pub(crate) context: String,
+    pub(crate) description: Option<String>,
+    pub(crate) target_url: Option<String>,
+    pub(crate) creator: String,
+    pub(crate) created_at: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repo {
-    pub id: u64,
-    pub owner: String,
-    pub name: String,
-    pub description: Option<String>,
-    pub default_branch: String,
-    pub private: bool,
-    pub archived: bool,
-    pub has_issues: bool,
+pub(crate) struct Repo {
+    pub(crate) id: u64,
+    pub(crate) owner: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) default_branch: String,
+    pub(crate) private: bool,
+    pub(crate) archived: bool,
+    pub(crate) has_issues: bool,
     /// The repository that this one was forked from.
-    pub fork_of: Option<RepoKey>,
+    pub(crate) fork_of: Option<RepoKey>,
     /// Logins, in lower case, of those who may write; the owner is always one.
-    pub collaborators: BTreeSet<String>,
-    pub created_at: String,
-    pub updated_at: String,
-    pub pushed_at: String,
+    pub(crate) collaborators: BTreeSet<String>,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) pushed_at: String,
     pub(crate) last_number: u64,
     /// By their names in lower case.
     pub(crate) labels: BTreeMap<String, Label>,
@@ -92,11 +92,11 @@ impl Repo {
         }
     }
 
-    pub fn key(&self) -> RepoKey {
+    pub(crate) fn key(&self) -> RepoKey {
         RepoKey::new(&self.owner, &self.name)
     }
 
-    pub fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 

@@ -3,7 +3,7 @@
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-source "$root/tests/helpers.sh"
+source "$root/tests/support.sh"
 logtrim() { bash "$root/bin/logtrim" "$@"; }
 
 keeps_the_newest() {
