@@ -7,17 +7,18 @@
 //! references, and renewed; tasks that run meanwhile go on.
 
 mod acquire;
+mod candidates;
 mod desk;
 mod lease;
 mod recovery;
 mod rules;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -26,27 +27,26 @@ use crate::jitter::Jitter;
 use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
 use crate::task::life::Task;
-use crate::task::{Issue, NodeId, Sha, TaskId};
+use crate::task::{NodeId, Sha, TaskId};
 use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
-use acquire::{acquire, is_in_review, read};
+use candidates::Candidates;
 use desk::{Desk, DeskError};
 use lease::{Act, Lease};
 use rules::{Decision, Watch};
 
 pub use rules::Timing;
 
-/// How often leases are looked at. A deadline is noticed at most this late, which `grace` must cover.
+/// How often leases and places are looked at. A deadline is noticed at most this late, which `grace` must cover.
 const TICK: Duration = Duration::from_secs(1);
 /// The pause before a lease of an earlier life of the node is looked for again.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
 
-/// An issue that wants to be worked on. Nothing comes back: if it could not be taken now, it will be found again.
+/// An issue that wants to be worked on. It is tried for as soon as there is a place; nothing comes back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct TaskFound {
     pub task: TaskId,
-    pub issue: Issue,
 }
 
 /// Move the task's branch to `commit` if, and only if, the task is still this node's.
@@ -78,6 +78,7 @@ pub struct ClaimDeps {
     pub node: NodeId,
     pub claims: Arc<dyn Claims>,
     pub forge: Arc<dyn Forge>,
+    pub task_label: String,
     pub log: AuditLog,
     pub timing: Timing,
     pub jitter: Jitter,
@@ -92,8 +93,7 @@ pub struct ClaimManager {
     deps: ClaimDeps,
     held: HashMap<TaskId, Held>,
     watch: Watch,
-    /// Tasks that a try is under way for.
-    trying: HashSet<TaskId>,
+    candidates: Candidates,
 }
 
 struct Held {
@@ -104,7 +104,7 @@ struct Held {
 
 impl ClaimManager {
     pub fn new(deps: ClaimDeps) -> Self {
-        Self { deps, held: HashMap::new(), watch: Watch::default(), trying: HashSet::new() }
+        Self { deps, held: HashMap::new(), watch: Watch::default(), candidates: Candidates::default() }
     }
 
     fn desk(&self) -> Desk {
@@ -127,7 +127,7 @@ impl ClaimManager {
         self.held.insert(lease.task.clone(), Held { lease, next_renewal, is_renewing: false });
     }
 
-    /// Looks at every lease: gives up those whose time ran out, renews those whose time has come.
+    /// Gives up the leases whose time ran out, renews those whose time has come, and fills free places.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let expired: Vec<TaskId> = self.held_where(|held| now >= held.lease.deadline());
@@ -138,6 +138,7 @@ impl ClaimManager {
         for task in due {
             self.renew(&task, ctx);
         }
+        self.try_candidates(ctx);
     }
 
     fn held_where(&self, is: impl Fn(&Held) -> bool) -> Vec<TaskId> {
@@ -210,19 +211,6 @@ impl ClaimManager {
         info!(%task, "taken up again");
         self.tell(TaskClaimed { task, place: None }, ctx);
     }
-
-    fn after_try(&mut self, tried: Tried, ctx: &mut Context<Self>) {
-        self.trying.remove(&tried.task);
-        match tried.result {
-            Ok(Some((lease, place))) => {
-                info!(task = %tried.task, epoch = %lease.epoch, "claimed");
-                self.hold(lease);
-                self.tell(TaskClaimed { task: tried.task, place: Some(place) }, ctx);
-            }
-            Ok(None) => {}
-            Err(why) => warn!(task = %tried.task, why, "not claimed"),
-        }
-    }
 }
 
 async fn look_until_clear(desk: &Desk, task: TaskId) -> (TaskId, recovery::Found) {
@@ -233,12 +221,6 @@ async fn look_until_clear(desk: &Desk, task: TaskId) -> (TaskId, recovery::Found
         }
         tokio::time::sleep(RECOVERY_PAUSE).await;
     }
-}
-
-/// How a try for a task ended; the place goes on with the lease.
-struct Tried {
-    task: TaskId,
-    result: Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String>,
 }
 
 impl Actor for ClaimManager {
@@ -255,50 +237,12 @@ crate::supervised!(ClaimManager);
 impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
-    fn handle(&mut self, TaskFound { task, issue }: TaskFound, ctx: &mut Context<Self>) {
-        if self.held.contains_key(&task) || self.trying.contains(&task) {
-            return;
+    fn handle(&mut self, TaskFound { task }: TaskFound, ctx: &mut Context<Self>) {
+        if !self.held.contains_key(&task) {
+            self.candidates.add(task);
+            self.try_candidates(ctx);
         }
-        // Taken before the try and given back after a lost one: more is never claimed than can be worked on.
-        let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
-        self.trying.insert(task.clone());
-        let (desk, id) = (self.desk(), task.clone());
-        let seen = async move {
-            let before = read(&desk, &id).await?;
-            if !before.phase.is_resting() {
-                return Ok(None);
-            }
-            let seen = desk.claims.read(&id).await.map_err(DeskError::from)?;
-            Ok::<_, DeskError>(Some((before, seen, desk)))
-        };
-        let tried = seen.into_actor(self).then(move |seen, manager, _| {
-            let forge = manager.deps.forge.clone();
-            let decided = seen.map(|seen| {
-                seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
-            });
-            async move { try_for(decided, forge, issue, place).await }.into_actor(manager)
-        });
-        ctx.spawn(tried.map(move |result, manager, ctx| manager.after_try(Tried { task, result }, ctx)));
     }
-}
-
-async fn try_for(
-    decided: Result<Option<(Decision, Task, Desk)>, DeskError>,
-    forge: Arc<dyn Forge>,
-    issue: Issue,
-    place: OwnedSemaphorePermit,
-) -> Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String> {
-    let Some((Decision::Take { previous, epoch }, before, desk)) =
-        decided.map_err(|error| error.to_string())?
-    else {
-        return Ok(None);
-    };
-    if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
-        return Ok(None);
-    }
-    let acquired = acquire(&desk, &before, issue, previous.as_ref(), epoch).await;
-    let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
-    Ok(Some((lease, place)))
 }
 
 impl Handler<Publish> for ClaimManager {

@@ -88,6 +88,7 @@ impl Node {
             node: config.node.clone(),
             claims: ports.claims.clone(),
             forge: ports.forge.clone(),
+            task_label: config.task_label.clone(),
             log: log.clone(),
             timing: config.timing,
             jitter: outside.jitter.clone(),

@@ -51,6 +51,12 @@ impl Issue {
         self.state == IssueState::Open && self.has_label(task_label)
     }
 
+    /// Whether a node may begin with it: a person's label keeps nodes away, a node's own says that a pull request is
+    /// there.
+    pub fn is_free(&self, task_label: &str) -> bool {
+        self.is_wanted(task_label) && !self.has_label(label::NEEDS_HUMAN) && !self.has_label(label::COMPLETED)
+    }
+
     /// The issue with its text bounded and free of control characters: terminal escapes, carriage returns and
     /// other signs that a terminal or a model would take for more than text.
     pub fn sanitized(mut self) -> Self {
@@ -107,6 +113,16 @@ mod tests {
         let clean = issue(&"é".repeat(500_000)).sanitized();
         assert!(clean.body.len() < MAX_BODY_BYTES + 100);
         assert!(clean.body.ends_with("more bytes were left out]"));
+    }
+
+    #[test]
+    fn a_label_of_person_or_node_keeps_nodes_away() {
+        let with =
+            |labels: &[&str]| Issue { labels: labels.iter().map(|it| (*it).into()).collect(), ..issue("") };
+        assert!(with(&["bzzz-task", "in-progress"]).is_free("bzzz-task"));
+        for labels in [&["bzzz-task", "needs-human"], &["bzzz-task", "completed"], &["other", "bug"]] {
+            assert!(!with(labels).is_free("bzzz-task"), "{labels:?}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::hive::Hive;
-use crate::task::{Issue, NodeId, RepoId, TaskId, label};
+use crate::task::{Issue, NodeId, RepoId, TaskId};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
 
 use admission::{NotAdmitted, admit};
@@ -166,17 +166,12 @@ async fn poll_once(
     let list = deps.forge.open_issues(repo, &deps.task_label).await.map_err(NotPolled::Forge)?;
     debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
     see_after_those_under_way(deps, repo, &list.issues).await;
-    for issue in list.issues.into_iter().filter(|issue| is_free(issue, &deps.task_label)) {
+    for issue in list.issues.into_iter().filter(|issue| issue.is_free(&deps.task_label)) {
         let task = TaskId::new(repo.clone(), issue.number);
         // A manager that is being restarted hears of it the next time.
-        let _ = deps.claims.send(TaskFound { task, issue }).await;
+        let _ = deps.claims.send(TaskFound { task }).await;
     }
     Ok(list.not_before)
-}
-
-/// A person's label keeps nodes away; a node's own says that a pull request is there.
-fn is_free(issue: &Issue, task_label: &str) -> bool {
-    issue.is_wanted(task_label) && !issue.has_label(label::NEEDS_HUMAN) && !issue.has_label(label::COMPLETED)
 }
 
 /// An issue that is not listed any more may be closed or have lost its label. The listing may also be stale, so the
@@ -209,27 +204,3 @@ impl Actor for TaskPoller {
 }
 
 crate::supervised!(TaskPoller);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::task::IssueState;
-
-    #[test]
-    fn a_persons_label_keeps_nodes_away() {
-        let with = |labels: &[&str]| Issue {
-            number: 1,
-            title: String::new(),
-            body: String::new(),
-            state: IssueState::Open,
-            labels: labels.iter().map(|it| (*it).to_owned()).collect(),
-            author: String::new(),
-            url: String::new(),
-            updated_at: String::new(),
-        };
-        assert!(is_free(&with(&["bzzz-task", "in-progress"]), "bzzz-task"));
-        for labels in [&["bzzz-task", "needs-human"], &["bzzz-task", "completed"], &["other", "bug"]] {
-            assert!(!is_free(&with(labels), "bzzz-task"), "{labels:?}");
-        }
-    }
-}

@@ -261,6 +261,24 @@ fn a_model_that_talks_nonsense_fails_the_task_and_a_person_is_told() {
 }
 
 #[test]
+fn a_failed_task_is_not_taken_again_before_its_page_says_so() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, "hello", "hello", "hello"]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("gave_up").await;
+        world.forge.refuse_label_changes(true);
+        story.until_kind("cleaned_up").await;
+        tokio::time::sleep(60 * MINUTE).await;
+        assert_eq!(world.journal.kinds().iter().filter(|it| **it == "claimed").count(), 1);
+        world.forge.refuse_label_changes(false);
+        tokio::time::sleep(10 * MINUTE).await;
+        assert!(world.forge.labels().contains("needs-human"));
+        node.stop().await;
+    });
+}
+
+#[test]
 fn failed_checks_go_back_to_the_model_and_too_many_end_the_task_with_its_diff_kept() {
     in_virtual_time(async {
         let world = World::new(&[PLAN, WRITE, DONE, WRITE, DONE, DONE]);

@@ -19,6 +19,7 @@ struct State {
     pull_requests: Vec<PullRequest>,
     failures: VecDeque<ForgeError>,
     can_push: bool,
+    refuses_label_changes: bool,
 }
 
 impl MemoryForge {
@@ -40,6 +41,7 @@ impl MemoryForge {
             pull_requests: Vec::new(),
             failures: VecDeque::new(),
             can_push: true,
+            refuses_label_changes: false,
         };
         Self { state: Mutex::new(state) }
     }
@@ -87,6 +89,11 @@ impl MemoryForge {
 
     pub fn forbid_push(&self) {
         self.state.lock().unwrap().can_push = false;
+    }
+
+    /// While `refuses`, changing labels fails as if the forge were away.
+    pub fn refuse_label_changes(&self, refuses: bool) {
+        self.state.lock().unwrap().refuses_label_changes = refuses;
     }
 
     fn call<T>(&self, act: impl FnOnce(&mut State) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
@@ -143,6 +150,10 @@ impl Forge for MemoryForge {
 
     async fn change_labels(&self, _: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
         self.call(|state| {
+            if state.refuses_label_changes {
+                let (call, problem) = ("change labels".to_owned(), "503".to_owned());
+                return Err(ForgeError::Unavailable { call, problem });
+            }
             state.issue.labels.retain(|it| !remove.contains(&it.as_str()));
             state.issue.labels.extend(add.iter().map(|it| (*it).to_owned()));
             Ok(())

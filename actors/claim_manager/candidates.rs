@@ -1,0 +1,146 @@
+//! Tasks that were found and may be tried for, and the try itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{info, warn};
+
+use crate::audit_logger::RecordError;
+use crate::ports::forge::Forge;
+use crate::task::life::Task;
+use crate::task::{Lane, TaskId};
+use crate::task_supervisor::TaskClaimed;
+
+use super::ClaimManager;
+use super::acquire::{acquire, is_in_review, read};
+use super::desk::{Desk, DeskError};
+use super::lease::Lease;
+use super::rules::Decision;
+
+/// Found tasks that are remembered. More would wait for hours anyway, and are found again.
+const MAX_WAITING: usize = 1000;
+
+/// What may be tried for, oldest issue first, and what is being tried for.
+#[derive(Default)]
+pub(super) struct Candidates {
+    waiting: BTreeSet<TaskId>,
+    trying: BTreeSet<TaskId>,
+}
+
+impl Candidates {
+    pub(super) fn add(&mut self, task: TaskId) {
+        if self.waiting.len() < MAX_WAITING && !self.trying.contains(&task) {
+            self.waiting.insert(task);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn begin(&mut self) -> Option<TaskId> {
+        let task = self.waiting.pop_first()?;
+        self.trying.insert(task.clone());
+        Some(task)
+    }
+
+    fn end(&mut self, task: &TaskId) {
+        self.trying.remove(task);
+    }
+}
+
+/// How a try for a task ended; the place goes on with the lease.
+type Tried = Result<Option<(Arc<Lease>, OwnedSemaphorePermit)>, String>;
+
+impl ClaimManager {
+    /// Begins a try for each candidate that there is a place for. The place is taken before the try and given back
+    /// after a lost one: more is never claimed than can be worked on.
+    pub(super) fn try_candidates(&mut self, ctx: &mut Context<Self>) {
+        while !self.candidates.is_empty() {
+            let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
+            let Some(task) = self.candidates.begin() else { return };
+            self.begin_try(task, place, ctx);
+        }
+    }
+
+    fn begin_try(&mut self, task: TaskId, place: OwnedSemaphorePermit, ctx: &mut Context<Self>) {
+        let (desk, id) = (self.desk(), task.clone());
+        let seen = async move {
+            let before = read(&desk, &id).await?;
+            if !before.phase.is_resting() || is_being_told_of(&desk, &id).await? {
+                return Ok(None);
+            }
+            let seen = desk.claims.read(&id).await.map_err(DeskError::from)?;
+            Ok::<_, DeskError>(Some((before, seen, desk)))
+        };
+        let tried = seen.into_actor(self).then(move |seen, manager, _| {
+            let (forge, label) = (manager.deps.forge.clone(), manager.deps.task_label.clone());
+            let decided = seen.map(|seen| {
+                seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
+            });
+            async move { try_for(decided, forge, &label, place).await }.into_actor(manager)
+        });
+        ctx.spawn(tried.map(move |tried, manager, ctx| manager.after_try(task, tried, ctx)));
+    }
+
+    fn after_try(&mut self, task: TaskId, tried: Tried, ctx: &mut Context<Self>) {
+        self.candidates.end(&task);
+        match tried {
+            Ok(Some((lease, place))) => {
+                info!(%task, epoch = %lease.epoch, "claimed");
+                self.hold(lease);
+                self.tell(TaskClaimed { task, place: Some(place) }, ctx);
+            }
+            Ok(None) => {}
+            Err(why) => warn!(%task, why, "not claimed"),
+        }
+    }
+}
+
+/// Whether the issue's page does not show yet how the task last ended. Until then its labels say nothing.
+async fn is_being_told_of(desk: &Desk, task: &TaskId) -> Result<bool, DeskError> {
+    let waiting = desk.log.journal().pending(Lane::Forge, MAX_WAITING).await.map_err(RecordError::Refused)?;
+    Ok(waiting.iter().any(|pending| pending.task == *task))
+}
+
+async fn try_for(
+    decided: Result<Option<(Decision, Task, Desk)>, DeskError>,
+    forge: Arc<dyn Forge>,
+    task_label: &str,
+    place: OwnedSemaphorePermit,
+) -> Tried {
+    let decided = decided.map_err(|error| error.to_string())?;
+    let Some((Decision::Take { previous, epoch }, before, desk)) = decided else { return Ok(None) };
+    // It was found some time ago, perhaps in a stale listing.
+    let issue = forge.issue(&before.id).await.map_err(|error| error.to_string())?;
+    if !issue.is_free(task_label) {
+        return Ok(None);
+    }
+    if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
+        return Ok(None);
+    }
+    let acquired = acquire(&desk, &before, issue, previous.as_ref(), epoch).await;
+    let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
+    Ok(Some((lease, place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_tried_first_and_none_twice_at_once() {
+        let task = |number| TaskId::new("a/b".parse().unwrap(), number);
+        let mut candidates = Candidates::default();
+        [3, 1, 3].into_iter().for_each(|number| candidates.add(task(number)));
+        assert_eq!(candidates.begin(), Some(task(1)));
+        candidates.add(task(1));
+        assert_eq!(candidates.begin(), Some(task(3)));
+        assert_eq!(candidates.begin(), None);
+        candidates.end(&task(1));
+        candidates.add(task(1));
+        assert_eq!(candidates.begin(), Some(task(1)));
+    }
+}
