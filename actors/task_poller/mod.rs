@@ -160,10 +160,11 @@ async fn poll_once(
     repo: &RepoId,
     is_admitted: bool,
 ) -> Result<Option<Duration>, NotPolled> {
-    if !is_admitted {
-        admit(deps, repo).await.map_err(NotPolled::from)?;
-    }
-    let list = deps.forge.open_issues(repo, &deps.task_label).await.map_err(NotPolled::Forge)?;
+    let admitted = async { if is_admitted { Ok(()) } else { admit(deps, repo).await } };
+    // Side by side: a node polls as soon as it is up, and claims nothing before it knows that it may.
+    let (admitted, list) = futures_util::join!(admitted, deps.forge.open_issues(repo, &deps.task_label));
+    admitted.map_err(NotPolled::from)?;
+    let list = list.map_err(NotPolled::Forge)?;
     debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
     see_after_those_under_way(deps, repo, &list.issues).await;
     for issue in list.issues.into_iter().filter(|issue| issue.is_free(&deps.task_label)) {
