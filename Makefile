@@ -25,7 +25,7 @@ sandbox-image: ## the image that sandboxes are made from
 test: prerequisites sandbox-image ## all tests; some need Docker
 	cargo test --workspace --all-features
 
-check: format lint doc deny ## everything that is checked without running it
+check: prerequisites format lint doc deny ## everything that is checked without running it
 
 format:
 	cargo fmt --all --check

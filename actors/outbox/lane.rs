@@ -53,6 +53,10 @@ async fn round(lane: Lane, recipients: &mut Recipients, deps: &OutboxDeps) -> Re
     let journal = deps.log.journal();
     let mut held_up: HashSet<TaskId> = HashSet::new();
     let mut round = Round { delivered: 0, is_lane_away: false };
+    let shed = journal.shed(lane, deps.pace.max_pending, "too many waited for this system").await?;
+    if shed > 0 {
+        warn!(lane = lane.name(), shed, "too many notices waited, the oldest were dropped");
+    }
     for pending in journal.pending(lane, BATCH).await? {
         if held_up.contains(&pending.task) {
             continue;

@@ -27,6 +27,9 @@ use deliver::Recipients;
 pub struct OutboxPace {
     /// A notice that could not be delivered for this long is dropped: news that old help nobody.
     pub max_age: Duration,
+    /// Notices of one lane that may wait. Beyond it the oldest are dropped, so that a system that is away for long
+    /// does not fill the disk.
+    pub max_pending: usize,
     /// The pause after a failed delivery; doubles up to the longest.
     pub retry_min: Duration,
     pub retry_max: Duration,

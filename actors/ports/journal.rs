@@ -83,4 +83,7 @@ pub trait Journal: Send + Sync {
     async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError>;
 
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError>;
+
+    /// Settles the oldest waiting notices of a lane as dropped, all but the newest `keep`, and returns how many.
+    async fn shed(&self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError>;
 }

@@ -15,14 +15,19 @@ pub struct Board {
 /// One task: its state, and when it was claimed and proposed, in milliseconds since 1970.
 pub struct BoardEntry {
     pub task: Task,
+    pub last_command: String,
     pub claimed_at_ms: Option<u64>,
     pub over_at_ms: Option<u64>,
 }
 
 impl Board {
     pub fn new(tasks: &[TaskId]) -> Self {
-        let entry =
-            |id: &TaskId| BoardEntry { task: Task::new(id.clone()), claimed_at_ms: None, over_at_ms: None };
+        let entry = |id: &TaskId| BoardEntry {
+            task: Task::new(id.clone()),
+            last_command: String::new(),
+            claimed_at_ms: None,
+            over_at_ms: None,
+        };
         Self { entries: tasks.iter().map(entry).collect(), read_up_to: Seq::default() }
     }
 
@@ -44,6 +49,9 @@ impl Board {
             return;
         };
         entry.task = entry.task.clone().step(&recorded.event).0;
+        if let Phase::Running { command, .. } = &entry.task.phase {
+            entry.last_command = in_short(command);
+        }
         if matches!(recorded.event, TaskEvent::Claimed { .. }) {
             entry.claimed_at_ms = Some(recorded.at_ms);
         }
@@ -81,17 +89,16 @@ impl BoardEntry {
         Some(self.over_at_ms?.saturating_sub(self.claimed_at_ms?))
     }
 
-    /// The state in a few words, the step, and what is being done.
+    /// The state in a few words, the step, and the last command or what came of it all.
     pub fn line(&self) -> String {
         let doing = match &self.task.phase {
-            Phase::Running { command, .. } => in_short(command),
             Phase::InReview => self.task.pull_request.as_ref().map(|it| it.url.clone()).unwrap_or_default(),
             Phase::CleaningUp(End::Failed { reason }) | Phase::Ended(End::Failed { reason }) => {
                 reason.clone()
             }
             Phase::Parked { question } => question.clone(),
             Phase::Checking { .. } => in_short(&self.task.checks.join("\n")),
-            _ => String::new(),
+            _ => self.last_command.clone(),
         };
         format!("{:<12} step {:<3} {doing}", self.task.phase.name(), self.task.steps)
     }

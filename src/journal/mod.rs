@@ -123,6 +123,10 @@ impl Journal for SqliteJournal {
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {
         self.writer.settle(id, delivery.clone()).await
     }
+
+    async fn shed(&self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError> {
+        self.writer.shed(lane, keep, why.to_owned()).await
+    }
 }
 
 #[cfg(test)]

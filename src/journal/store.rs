@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded, Seq};
-use bzzz_actors::task::{NodeId, Notice};
+use bzzz_actors::task::{Lane, NodeId, Notice};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
 
 use super::chain::{Head, RawEntry};
@@ -88,6 +88,22 @@ impl Store {
                 Err(JournalError::Damaged(format!("{}: no notice {id} in the outbox", self.path.display())))
             }
         }
+    }
+
+    /// Without anything to shed nothing is written.
+    pub(super) fn shed(&mut self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError> {
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+        let shed = || {
+            let last_shed = "SELECT id FROM outbox WHERE settled_at_ms IS NULL AND lane = ?1
+                             ORDER BY id DESC LIMIT 1 OFFSET ?2";
+            let last_shed =
+                self.connection.query_row(last_shed, params![lane.name(), keep], |row| row.get(0));
+            let Some(last_shed): Option<i64> = last_shed.optional()? else { return Ok(0) };
+            let settle = "UPDATE outbox SET settled_at_ms = ?3, dropped_why = ?4
+                          WHERE settled_at_ms IS NULL AND lane = ?1 AND id <= ?2";
+            self.connection.execute(settle, params![lane.name(), last_shed, now_ms().cast_signed(), why])
+        };
+        shed().map_err(|error| journal_error(&self.path, &error))
     }
 
     /// Lets the file grow to so many pages and no further, as on a full disk.

@@ -207,6 +207,22 @@ async fn a_lane_shows_only_its_own_notices() {
 }
 
 #[tokio::test]
+async fn the_oldest_of_a_lane_are_shed_and_the_rest_stay() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let mut batch: Vec<Entry> = ["one", "two", "three"].map(|body| with_comment(entry(1, "a"), body)).into();
+    batch[0].notices.push(Notice::HiveClaim);
+    journal.append(batch).await.unwrap();
+    assert_eq!(journal.shed(Lane::Forge, 3, "full").await.unwrap(), 0);
+    assert_eq!(journal.shed(Lane::Forge, 1, "full").await.unwrap(), 2);
+    assert_eq!(comments(&journal.pending(Lane::Forge, 10).await.unwrap()), ["three"]);
+    assert_eq!(journal.pending(Lane::Hive, 10).await.unwrap().len(), 1);
+    let why = "SELECT dropped_why FROM outbox WHERE id = 1";
+    let why: String = Connection::open(folder.file()).unwrap().query_row(why, [], |row| row.get(0)).unwrap();
+    assert_eq!(why, "full");
+}
+
+#[tokio::test]
 async fn a_task_is_unfinished_until_its_last_event_ends_it() {
     let folder = Folder::new();
     let journal = folder.open();

@@ -4,6 +4,7 @@
 use std::thread::JoinHandle;
 
 use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded};
+use bzzz_actors::task::Lane;
 use tokio::sync::{mpsc, oneshot};
 
 use super::store::Store;
@@ -15,6 +16,7 @@ const QUEUE: usize = 64;
 enum Change {
     Append(Vec<Entry>, oneshot::Sender<Result<Vec<Recorded>, JournalError>>),
     Settle(u64, Delivery, oneshot::Sender<Result<(), JournalError>>),
+    Shed(Lane, usize, String, oneshot::Sender<Result<usize, JournalError>>),
     #[cfg(test)]
     LimitPages(i64),
 }
@@ -45,6 +47,10 @@ impl Writer {
         self.hand_over(|reply| Change::Settle(id, delivery, reply)).await
     }
 
+    pub(super) async fn shed(&self, lane: Lane, keep: usize, why: String) -> Result<usize, JournalError> {
+        self.hand_over(|reply| Change::Shed(lane, keep, why, reply)).await
+    }
+
     async fn hand_over<T>(
         &self,
         change: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Change,
@@ -67,6 +73,7 @@ fn carry_out(store: &mut Store, change: Change) {
     match change {
         Change::Append(entries, reply) => drop(reply.send(store.append(&entries))),
         Change::Settle(id, delivery, reply) => drop(reply.send(store.settle(id, &delivery))),
+        Change::Shed(lane, keep, why, reply) => drop(reply.send(store.shed(lane, keep, &why))),
         #[cfg(test)]
         Change::LimitPages(pages) => store.limit_pages(pages),
     }

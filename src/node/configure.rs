@@ -52,6 +52,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         calls_in_flight: as_usize(model.calls_in_flight),
         outbox: OutboxPace {
             max_age: outbox.max_age.get(),
+            max_pending: as_usize(outbox.max_pending),
             retry_min: outbox.retry_min.get(),
             retry_max: outbox.retry_max.get(),
         },

@@ -109,6 +109,15 @@ impl Journal for MemoryJournal {
         Ok(waiting.take(limit).map(|(it, _)| it.clone()).collect())
     }
 
+    async fn shed(&self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError> {
+        let waiting = self.pending(lane, usize::MAX).await?;
+        let shed = waiting.len().saturating_sub(keep);
+        for pending in &waiting[..shed] {
+            self.settle(pending.id, &Delivery::Dropped { why: why.to_owned() }).await?;
+        }
+        Ok(shed)
+    }
+
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {
         for (pending, done) in &mut self.state.lock().unwrap().outbox {
             if pending.id == id {

@@ -116,7 +116,12 @@ pub fn config(node: &str) -> NodeConfig {
         },
         choice: ModelChoice { names: vec!["coder".into()], max_output_tokens: 1000 },
         calls_in_flight: 1,
-        outbox: OutboxPace { max_age: 600 * MINUTE, retry_min: Duration::from_secs(1), retry_max: MINUTE },
+        outbox: OutboxPace {
+            max_age: 600 * MINUTE,
+            max_pending: 1000,
+            retry_min: Duration::from_secs(1),
+            retry_max: MINUTE,
+        },
         max_wait_for_human: 600 * MINUTE,
     }
 }
