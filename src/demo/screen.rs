@@ -41,6 +41,8 @@ impl Screen {
     pub fn end(&mut self) {
         if let Self::Terminal(bars) = self {
             bars.tasks.iter().chain([&bars.all]).for_each(ProgressBar::abandon);
+            // The bars leave the cursor behind their last line.
+            let _ = writeln!(io::stdout());
         }
     }
 }
