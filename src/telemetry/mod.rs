@@ -30,7 +30,10 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log.level, std::env::var("RUST_LOG").ok().as_deref())?)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // Standard error may go away while the node runs, as when a log collector restarts. Complaining about it there
+        // would panic.
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
         LogFormat::Text => builder.with_ansi(wants_colour()).finish().try_init()?,
@@ -46,7 +49,8 @@ pub fn init_to_file(log: &Log, file: &Path) -> Result<(), TelemetryError> {
     let writer = opened.map_err(|source| TelemetryError::File { path: file.to_owned(), source })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log.level, std::env::var("RUST_LOG").ok().as_deref())?)
-        .with_writer(Mutex::new(writer));
+        .with_writer(Mutex::new(writer))
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
         LogFormat::Text => builder.with_ansi(false).finish().try_init()?,
