@@ -1,13 +1,14 @@
 //! `ClaimManager`: exactly one owner a task.
 //!
-//! Owns: the leases that this node holds. Told: `TaskFound`, `Publish`, `Release`, and its own renewal ticks. Tells:
-//! the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim reference
+//! Owns: the leases that this node holds. Told: `TaskFound`, `PersonCalled`, `Publish`, `Release`, and its own renewal
+//! ticks. Tells: the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim reference
 //! or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
 //! together with a lease that is still ours. On a restart: the leases are looked up from the journal and the claim
 //! references, and renewed; tasks that run meanwhile go on.
 
 mod acquire;
 mod desk;
+mod failed;
 mod lease;
 mod recovery;
 mod rules;
@@ -31,6 +32,7 @@ use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
 use acquire::{acquire, is_in_review, read};
 use desk::{Desk, DeskError};
+use failed::{Failed, waits_for_person};
 use lease::{Act, Lease};
 use rules::{Decision, Watch};
 
@@ -71,6 +73,15 @@ pub enum PublishError {
 #[rtype(result = "()")]
 pub struct Release {
     pub task: TaskId,
+    /// A person is to look at it before this node tries again.
+    pub has_failed: bool,
+}
+
+/// The issue bears the label that calls for a person.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PersonCalled {
+    pub task: TaskId,
 }
 
 #[derive(Clone)]
@@ -94,6 +105,7 @@ pub struct ClaimManager {
     watch: Watch,
     /// Tasks that a try is under way for.
     trying: HashSet<TaskId>,
+    failed: Failed,
 }
 
 struct Held {
@@ -104,7 +116,13 @@ struct Held {
 
 impl ClaimManager {
     pub fn new(deps: ClaimDeps) -> Self {
-        Self { deps, held: HashMap::new(), watch: Watch::default(), trying: HashSet::new() }
+        Self {
+            deps,
+            held: HashMap::new(),
+            watch: Watch::default(),
+            trying: HashSet::new(),
+            failed: Failed::default(),
+        }
     }
 
     fn desk(&self) -> Desk {
@@ -256,7 +274,7 @@ impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
     fn handle(&mut self, TaskFound { task, issue }: TaskFound, ctx: &mut Context<Self>) {
-        if self.held.contains_key(&task) || self.trying.contains(&task) {
+        if self.held.contains_key(&task) || self.trying.contains(&task) || self.failed.is_left_alone(&task) {
             return;
         }
         // Taken before the try and given back after a lost one: more is never claimed than can be worked on.
@@ -293,6 +311,9 @@ async fn try_for(
     else {
         return Ok(None);
     };
+    if waits_for_person(&desk, &*forge, &before).await? {
+        return Ok(None);
+    }
     if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
         return Ok(None);
     }
@@ -328,7 +349,10 @@ impl Handler<Publish> for ClaimManager {
 impl Handler<Release> for ClaimManager {
     type Result = ResponseActFuture<Self, ()>;
 
-    fn handle(&mut self, Release { task }: Release, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Release { task, has_failed }: Release, _: &mut Context<Self>) -> Self::Result {
+        if has_failed {
+            self.failed.note(task.clone());
+        }
         let Some(held) = self.held.remove(&task) else { return Box::pin(async {}.into_actor(self)) };
         let desk = self.desk();
         let released = async move {
@@ -338,5 +362,13 @@ impl Handler<Release> for ClaimManager {
             }
         };
         Box::pin(released.into_actor(self))
+    }
+}
+
+impl Handler<PersonCalled> for ClaimManager {
+    type Result = ();
+
+    fn handle(&mut self, PersonCalled { task }: PersonCalled, _: &mut Context<Self>) {
+        self.failed.person_called(&task);
     }
 }

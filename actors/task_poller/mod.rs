@@ -1,7 +1,7 @@
 //! `TaskPoller`: finds issues that want to be worked on.
 //!
 //! Owns: which repositories are watched, and when each is polled next. Told: its own ticks. Tells: `ClaimManager`
-//! each wanted issue, every time it is seen; the supervisor of tasks when an issue under way is not wanted any more.
+//! each issue that is free or calls for a person, every time it is seen; the supervisor of tasks when an issue under way is not wanted any more.
 //! Holds true: a repository is polled by one request at a time, never before the forge allows it; one that fails holds
 //! up no other. On a restart: every repository is polled again at once.
 
@@ -16,7 +16,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::claim_manager::{ClaimManager, TaskFound};
+use crate::claim_manager::{ClaimManager, PersonCalled, TaskFound};
 use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
@@ -166,10 +166,14 @@ async fn poll_once(
     let list = deps.forge.open_issues(repo, &deps.task_label).await.map_err(NotPolled::Forge)?;
     debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
     see_after_those_under_way(deps, repo, &list.issues).await;
-    for issue in list.issues.into_iter().filter(|issue| is_free(issue, &deps.task_label)) {
+    // A manager that is being restarted hears of it the next time.
+    for issue in list.issues {
         let task = TaskId::new(repo.clone(), issue.number);
-        // A manager that is being restarted hears of it the next time.
-        let _ = deps.claims.send(TaskFound { task, issue }).await;
+        if issue.has_label(label::NEEDS_HUMAN) {
+            let _ = deps.claims.send(PersonCalled { task }).await;
+        } else if is_free(&issue, &deps.task_label) {
+            let _ = deps.claims.send(TaskFound { task, issue }).await;
+        }
     }
     Ok(list.not_before)
 }

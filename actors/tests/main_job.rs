@@ -260,6 +260,43 @@ fn a_model_that_talks_nonsense_fails_the_task_and_a_person_is_told() {
     });
 }
 
+/// The label that keeps nodes away comes from the outbox: late, or never.
+#[test]
+fn a_failed_task_is_not_tried_again_before_its_label_was_there_and_removed() {
+    let refused = ForgeError::Forbidden {
+        call: "add labels".into(),
+        permission: "issues: write".into(),
+        message: String::new(),
+    };
+    let away = ForgeError::Unavailable { call: "add labels".into(), problem: "502".into() };
+    for failure in [refused, away] {
+        in_virtual_time(async {
+            let world = World::new(&[PLAN, "hello", "hello", "hello"]);
+            let claims = || world.journal.kinds().iter().filter(|it| **it == "claimed").count();
+            world.forge.fail_labels(Some(failure.clone()));
+            let node = world.start();
+            let mut story = Story::of(&node);
+            story.until_kind("cleaned_up").await;
+            tokio::time::sleep(60 * MINUTE).await;
+            assert_eq!(claims(), 1, "{failure}");
+            node.stop().await;
+            if !failure.is_retryable() {
+                return;
+            }
+            // The label is still on its way when the node comes back.
+            let node = world.start();
+            tokio::time::sleep(60 * MINUTE).await;
+            assert_eq!(claims(), 1);
+            world.forge.fail_labels(None);
+            tokio::time::sleep(5 * MINUTE).await;
+            assert!(world.forge.labels().contains("needs-human"));
+            world.forge.remove_label("needs-human");
+            Story::of(&node).until_kind("claimed").await;
+            node.stop().await;
+        });
+    }
+}
+
 #[test]
 fn failed_checks_go_back_to_the_model_and_too_many_end_the_task_with_its_diff_kept() {
     in_virtual_time(async {

@@ -19,6 +19,8 @@ struct State {
     pull_requests: Vec<PullRequest>,
     failures: VecDeque<ForgeError>,
     can_push: bool,
+    /// What every change of labels is answered with.
+    label_failure: Option<ForgeError>,
 }
 
 impl MemoryForge {
@@ -40,6 +42,7 @@ impl MemoryForge {
             pull_requests: Vec::new(),
             failures: VecDeque::new(),
             can_push: true,
+            label_failure: None,
         };
         Self { state: Mutex::new(state) }
     }
@@ -87,6 +90,11 @@ impl MemoryForge {
 
     pub fn forbid_push(&self) {
         self.state.lock().unwrap().can_push = false;
+    }
+
+    /// From now on every change of labels fails, or none does.
+    pub fn fail_labels(&self, failure: Option<ForgeError>) {
+        self.state.lock().unwrap().label_failure = failure;
     }
 
     fn call<T>(&self, act: impl FnOnce(&mut State) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
@@ -143,6 +151,9 @@ impl Forge for MemoryForge {
 
     async fn change_labels(&self, _: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
         self.call(|state| {
+            if let Some(failure) = &state.label_failure {
+                return Err(failure.clone());
+            }
             state.issue.labels.retain(|it| !remove.contains(&it.as_str()));
             state.issue.labels.extend(add.iter().map(|it| (*it).to_owned()));
             Ok(())
