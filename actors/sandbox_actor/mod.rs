@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use crate::ports::code::CodeIn;
 use crate::ports::sandbox::{
@@ -28,12 +29,15 @@ pub struct Open {
     pub code: CodeIn,
 }
 
+/// Runs one command. Whoever no longer wants it drops the receiver: the command is killed then, and what comes next need
+/// not wait for its end.
 #[derive(Message)]
-#[rtype(result = "Result<CommandOutcome, SandboxError>")]
+#[rtype(result = "()")]
 pub struct Run {
     pub step: u32,
     pub command: String,
     pub timeout: Duration,
+    pub answer: oneshot::Sender<Result<CommandOutcome, SandboxError>>,
 }
 
 #[derive(Message)]
@@ -119,12 +123,20 @@ impl Handler<Open> for SandboxActor {
 }
 
 impl Handler<Run> for SandboxActor {
-    type Result = ResponseActFuture<Self, Result<CommandOutcome, SandboxError>>;
+    type Result = ();
 
-    fn handle(&mut self, run: Run, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, run: Run, ctx: &mut Context<Self>) {
         let sandbox = self.work();
-        let request = CommandRequest { step: run.step, command: run.command, timeout: run.timeout };
-        Box::pin(async move { sandbox?.run(&request).await }.into_actor(self))
+        let Run { step, command, timeout, mut answer } = run;
+        let ran = async move { sandbox?.run(&CommandRequest { step, command, timeout }).await };
+        let answered = async move {
+            let ran = tokio::select! {
+                ran = ran => Some(ran),
+                () = answer.closed() => None,
+            };
+            ran.map(|ran| answer.send(ran))
+        };
+        ctx.spawn(answered.into_actor(self).map(|_, _, _| ()));
     }
 }
 

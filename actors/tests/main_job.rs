@@ -111,6 +111,24 @@ fn a_closed_issue_or_a_removed_label_stops_the_task_and_publishes_nothing() {
 }
 
 #[test]
+fn a_command_under_way_does_not_outlive_the_wish_for_it() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, WRITE, HANG]);
+        world.config.pace.command_timeout = 50 * MINUTE;
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command }, .. } if command == "hang")).await;
+        world.forge.close_issue();
+        story.until_kind("cancelled").await;
+        let began = tokio::time::Instant::now();
+        let TaskEvent::CleanedUp { diff } = story.until_kind("cleaned_up").await else { unreachable!() };
+        assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
+        assert!(diff.is_some() && world.sandboxes.standing() == 0);
+        node.stop().await;
+    });
+}
+
+#[test]
 fn an_issue_closed_while_the_work_is_being_published_is_not_published() {
     in_virtual_time(async {
         let world = World::new(&[PLAN, WRITE, DONE, DONE]);
