@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::ports::code::CodeIn;
 use crate::ports::sandbox::{
@@ -46,7 +46,7 @@ pub struct Export {
     pub base: Sha,
 }
 
-/// Removes what stands. Succeeds when nothing does.
+/// Removes what stands, and gives up what is being made. Succeeds when there is neither.
 #[derive(Message)]
 #[rtype(result = "Result<(), SandboxError>")]
 pub struct Destroy;
@@ -64,11 +64,13 @@ pub struct SandboxActor {
     deps: SandboxDeps,
     work: Option<Arc<dyn Sandbox>>,
     check: Option<Arc<dyn Sandbox>>,
+    /// Tells those that are being made that they are not wanted any more.
+    destroyed: watch::Sender<()>,
 }
 
 impl SandboxActor {
     pub fn new(deps: SandboxDeps) -> Self {
-        Self { deps, work: None, check: None }
+        Self { deps, work: None, check: None, destroyed: watch::Sender::new(()) }
     }
 
     fn spec(&self, epoch: Epoch, purpose: Purpose) -> SandboxSpec {
@@ -91,8 +93,15 @@ impl SandboxActor {
     /// A sandbox with `code` in it, owned by this actor before anything can go wrong in it.
     fn open(&self, epoch: Epoch, purpose: Purpose, code: CodeIn) -> Opening {
         let (sandboxes, spec) = (self.deps.sandboxes.clone(), self.spec(epoch, purpose));
-        let started = async move { sandboxes.start(&spec).await }.into_actor(self);
-        Box::pin(started.then(move |started, actor, _| {
+        let mut destroyed = self.destroyed.subscribe();
+        let started = async move {
+            tokio::select! {
+                biased;
+                _ = destroyed.changed() => Err(SandboxError::Lost("it was destroyed before it stood".to_owned())),
+                started = sandboxes.start(&spec) => started,
+            }
+        };
+        Box::pin(started.into_actor(self).then(move |started, actor, _| {
             if let Ok(sandbox) = &started {
                 *actor.place(purpose) = Some(sandbox.clone());
             }
@@ -153,6 +162,7 @@ impl Handler<Destroy> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<(), SandboxError>>;
 
     fn handle(&mut self, _: Destroy, _: &mut Context<Self>) -> Self::Result {
+        self.destroyed.send_replace(());
         let standing: Vec<_> = [self.work.clone(), self.check.clone()].into_iter().flatten().collect();
         let destroyed = async move {
             for sandbox in standing {

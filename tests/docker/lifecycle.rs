@@ -1,6 +1,6 @@
 //! Containers that come and go: by the node, from outside, by themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bzzz::docker::{DockerOptions, DockerSandboxes};
@@ -119,6 +119,23 @@ async fn a_start_that_is_given_up_leaves_nothing() {
         () = is_created => {}
     }
     until("the container is removed", || docker.containers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn starts_given_up_at_any_moment_are_all_gone_once_strays_are_removed() {
+    let Some(docker) = Docker::new() else { return };
+    let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
+    for moment in 0..40 {
+        let spec = SandboxSpec { epoch: Epoch(moment), ..docker.spec(Purpose::Work) };
+        let _ = tokio::time::timeout(Duration::from_millis(moment * 3), sandboxes.start(&spec)).await;
+        let late = Mutex::new(Vec::new());
+        let look = |found: &SandboxSpec| {
+            late.lock().unwrap().extend(Some(found.epoch).filter(|epoch| *epoch != spec.epoch));
+            false
+        };
+        sandboxes.remove_strays(&docker.node, &look).await.unwrap();
+        assert_eq!(late.into_inner().unwrap(), [], "came to be after the strays were removed");
+    }
 }
 
 #[tokio::test]
