@@ -1,14 +1,15 @@
 //! `ClaimManager`: exactly one owner a task.
 //!
-//! Owns: the leases that this node holds. Told: `TaskFound`, `Publish`, `Release`, and its own renewal ticks. Tells:
-//! the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim reference
-//! or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
+//! Owns: the leases that this node holds. Told: `TaskFound`, `PersonCalled`, `Publish`, `Release`, and its own ticks.
+//! Tells: the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim
+//! reference or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
 //! together with a lease that is still ours. On a restart: the leases are looked up from the journal and the claim
 //! references, and renewed; tasks that run meanwhile go on.
 
 mod acquire;
 mod candidates;
 mod desk;
+mod failed;
 mod lease;
 mod recovery;
 mod rules;
@@ -32,6 +33,7 @@ use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
 use candidates::Candidates;
 use desk::{Desk, DeskError};
+use failed::Failed;
 use lease::{Act, Lease};
 use rules::{Decision, Watch};
 
@@ -71,6 +73,15 @@ pub enum PublishError {
 #[rtype(result = "()")]
 pub struct Release {
     pub task: TaskId,
+    /// A person is to look at it before this node tries again.
+    pub has_failed: bool,
+}
+
+/// The issue bears the label that calls for a person.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PersonCalled {
+    pub task: TaskId,
 }
 
 #[derive(Clone)]
@@ -94,6 +105,7 @@ pub struct ClaimManager {
     held: HashMap<TaskId, Held>,
     watch: Watch,
     candidates: Candidates,
+    failed: Failed,
 }
 
 struct Held {
@@ -104,7 +116,13 @@ struct Held {
 
 impl ClaimManager {
     pub fn new(deps: ClaimDeps) -> Self {
-        Self { deps, held: HashMap::new(), watch: Watch::default(), candidates: Candidates::default() }
+        Self {
+            deps,
+            held: HashMap::new(),
+            watch: Watch::default(),
+            candidates: Candidates::default(),
+            failed: Failed::default(),
+        }
     }
 
     fn desk(&self) -> Desk {
@@ -238,7 +256,7 @@ impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
     fn handle(&mut self, TaskFound { task }: TaskFound, ctx: &mut Context<Self>) {
-        if !self.held.contains_key(&task) {
+        if !self.held.contains_key(&task) && !self.failed.is_left_alone(&task) {
             self.candidates.add(task);
             self.try_candidates(ctx);
         }
@@ -272,7 +290,10 @@ impl Handler<Publish> for ClaimManager {
 impl Handler<Release> for ClaimManager {
     type Result = ResponseActFuture<Self, ()>;
 
-    fn handle(&mut self, Release { task }: Release, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Release { task, has_failed }: Release, _: &mut Context<Self>) -> Self::Result {
+        if has_failed {
+            self.failed.note(task.clone());
+        }
         let Some(held) = self.held.remove(&task) else { return Box::pin(async {}.into_actor(self)) };
         let desk = self.desk();
         let released = async move {
@@ -282,5 +303,13 @@ impl Handler<Release> for ClaimManager {
             }
         };
         Box::pin(released.into_actor(self))
+    }
+}
+
+impl Handler<PersonCalled> for ClaimManager {
+    type Result = ();
+
+    fn handle(&mut self, PersonCalled { task }: PersonCalled, _: &mut Context<Self>) {
+        self.failed.person_called(&task);
     }
 }

@@ -100,7 +100,8 @@ pub trait Sandboxes: Send + Sync {
     /// What and which version, for people: "Docker 28.2 (runc), image bzzz-sandbox:1".
     async fn describe(&self) -> Result<String, SandboxError>;
 
-    /// A new, empty sandbox. One of the same spec that was left over is removed first.
+    /// A new, empty sandbox. One of the same spec that was left over is removed first. Nothing stays of a start whose
+    /// future is dropped.
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError>;
 
     /// Removes every sandbox of `node` whose spec `keep` does not accept; returns how many.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::{oneshot, watch};
 
 use crate::ports::code::CodeIn;
 use crate::ports::sandbox::{
@@ -28,12 +29,15 @@ pub struct Open {
     pub code: CodeIn,
 }
 
+/// Runs one command. Whoever no longer wants it drops the receiver: the command is killed then, and what comes next need
+/// not wait for its end.
 #[derive(Message)]
-#[rtype(result = "Result<CommandOutcome, SandboxError>")]
+#[rtype(result = "()")]
 pub struct Run {
     pub step: u32,
     pub command: String,
     pub timeout: Duration,
+    pub answer: oneshot::Sender<Result<CommandOutcome, SandboxError>>,
 }
 
 #[derive(Message)]
@@ -42,7 +46,7 @@ pub struct Export {
     pub base: Sha,
 }
 
-/// Removes what stands. Succeeds when nothing does.
+/// Removes what stands, and gives up what is being made. Succeeds when there is neither.
 #[derive(Message)]
 #[rtype(result = "Result<(), SandboxError>")]
 pub struct Destroy;
@@ -60,11 +64,13 @@ pub struct SandboxActor {
     deps: SandboxDeps,
     work: Option<Arc<dyn Sandbox>>,
     check: Option<Arc<dyn Sandbox>>,
+    /// Tells those that are being made that they are not wanted any more.
+    destroyed: watch::Sender<()>,
 }
 
 impl SandboxActor {
     pub fn new(deps: SandboxDeps) -> Self {
-        Self { deps, work: None, check: None }
+        Self { deps, work: None, check: None, destroyed: watch::Sender::new(()) }
     }
 
     fn spec(&self, epoch: Epoch, purpose: Purpose) -> SandboxSpec {
@@ -87,8 +93,15 @@ impl SandboxActor {
     /// A sandbox with `code` in it, owned by this actor before anything can go wrong in it.
     fn open(&self, epoch: Epoch, purpose: Purpose, code: CodeIn) -> Opening {
         let (sandboxes, spec) = (self.deps.sandboxes.clone(), self.spec(epoch, purpose));
-        let started = async move { sandboxes.start(&spec).await }.into_actor(self);
-        Box::pin(started.then(move |started, actor, _| {
+        let mut destroyed = self.destroyed.subscribe();
+        let started = async move {
+            tokio::select! {
+                biased;
+                _ = destroyed.changed() => Err(SandboxError::Lost("it was destroyed before it stood".to_owned())),
+                started = sandboxes.start(&spec) => started,
+            }
+        };
+        Box::pin(started.into_actor(self).then(move |started, actor, _| {
             if let Ok(sandbox) = &started {
                 *actor.place(purpose) = Some(sandbox.clone());
             }
@@ -119,12 +132,20 @@ impl Handler<Open> for SandboxActor {
 }
 
 impl Handler<Run> for SandboxActor {
-    type Result = ResponseActFuture<Self, Result<CommandOutcome, SandboxError>>;
+    type Result = ();
 
-    fn handle(&mut self, run: Run, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, run: Run, ctx: &mut Context<Self>) {
         let sandbox = self.work();
-        let request = CommandRequest { step: run.step, command: run.command, timeout: run.timeout };
-        Box::pin(async move { sandbox?.run(&request).await }.into_actor(self))
+        let Run { step, command, timeout, mut answer } = run;
+        let ran = async move { sandbox?.run(&CommandRequest { step, command, timeout }).await };
+        let answered = async move {
+            let ran = tokio::select! {
+                ran = ran => Some(ran),
+                () = answer.closed() => None,
+            };
+            ran.map(|ran| answer.send(ran))
+        };
+        ctx.spawn(answered.into_actor(self).map(|_, _, _| ()));
     }
 }
 
@@ -141,6 +162,7 @@ impl Handler<Destroy> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<(), SandboxError>>;
 
     fn handle(&mut self, _: Destroy, _: &mut Context<Self>) -> Self::Result {
+        self.destroyed.send_replace(());
         let standing: Vec<_> = [self.work.clone(), self.check.clone()].into_iter().flatten().collect();
         let destroyed = async move {
             for sandbox in standing {

@@ -1,9 +1,9 @@
 //! `TaskPoller`: finds issues that want to be worked on.
 //!
 //! Owns: which repositories are watched, and when each is polled next. Told: its own ticks. Tells: `ClaimManager`
-//! each wanted issue, every time it is seen; the supervisor of tasks when an issue under way is not wanted any more.
-//! Holds true: a repository is polled by one request at a time, never before the forge allows it; one that fails holds
-//! up no other. On a restart: every repository is polled again at once.
+//! each issue that is free or calls for a person, every time it is seen; the supervisor of tasks when an issue under
+//! way is not wanted any more. Holds true: a repository is polled by one request at a time, never before the forge
+//! allows it; one that fails holds up no other. On a restart: every repository is polled again at once.
 
 mod admission;
 mod schedule;
@@ -16,12 +16,12 @@ use actix::prelude::*;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::claim_manager::{ClaimManager, TaskFound};
+use crate::claim_manager::{ClaimManager, PersonCalled, TaskFound};
 use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::hive::Hive;
-use crate::task::{Issue, NodeId, RepoId, TaskId};
+use crate::task::{Issue, NodeId, RepoId, TaskId, label};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
 
 use admission::{NotAdmitted, admit};
@@ -167,10 +167,14 @@ async fn poll_once(
     let list = list.map_err(NotPolled::Forge)?;
     debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
     see_after_those_under_way(deps, repo, &list.issues).await;
-    for issue in list.issues.into_iter().filter(|issue| issue.is_free(&deps.task_label)) {
+    // A manager that is being restarted hears of it the next time.
+    for issue in list.issues {
         let task = TaskId::new(repo.clone(), issue.number);
-        // A manager that is being restarted hears of it the next time.
-        let _ = deps.claims.send(TaskFound { task }).await;
+        if issue.has_label(label::NEEDS_HUMAN) {
+            let _ = deps.claims.send(PersonCalled { task }).await;
+        } else if issue.is_free(&deps.task_label) {
+            let _ = deps.claims.send(TaskFound { task }).await;
+        }
     }
     Ok(list.not_before)
 }

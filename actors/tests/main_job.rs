@@ -111,6 +111,24 @@ fn a_closed_issue_or_a_removed_label_stops_the_task_and_publishes_nothing() {
 }
 
 #[test]
+fn a_command_under_way_does_not_outlive_the_wish_for_it() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, WRITE, HANG]);
+        world.config.pace.command_timeout = 50 * MINUTE;
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command }, .. } if command == "hang")).await;
+        world.forge.close_issue();
+        story.until_kind("cancelled").await;
+        let began = tokio::time::Instant::now();
+        let TaskEvent::CleanedUp { diff } = story.until_kind("cleaned_up").await else { unreachable!() };
+        assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
+        assert!(diff.is_some() && world.sandboxes.standing() == 0);
+        node.stop().await;
+    });
+}
+
+#[test]
 fn an_issue_closed_while_the_work_is_being_published_is_not_published() {
     in_virtual_time(async {
         let world = World::new(&[PLAN, WRITE, DONE, DONE]);
@@ -260,22 +278,41 @@ fn a_model_that_talks_nonsense_fails_the_task_and_a_person_is_told() {
     });
 }
 
+/// The label that keeps nodes away comes from the outbox: late, or never.
 #[test]
-fn a_failed_task_is_not_taken_again_before_its_page_says_so() {
-    in_virtual_time(async {
-        let world = World::new(&[PLAN, "hello", "hello", "hello"]);
-        let node = world.start();
-        let mut story = Story::of(&node);
-        story.until_kind("gave_up").await;
-        world.forge.refuse_label_changes(true);
-        story.until_kind("cleaned_up").await;
-        tokio::time::sleep(60 * MINUTE).await;
-        assert_eq!(world.journal.kinds().iter().filter(|it| **it == "claimed").count(), 1);
-        world.forge.refuse_label_changes(false);
-        tokio::time::sleep(10 * MINUTE).await;
-        assert!(world.forge.labels().contains("needs-human"));
-        node.stop().await;
-    });
+fn a_failed_task_is_not_tried_again_before_its_label_was_there_and_removed() {
+    let refused = ForgeError::Forbidden {
+        call: "add labels".into(),
+        permission: "issues: write".into(),
+        message: String::new(),
+    };
+    let away = ForgeError::Unavailable { call: "add labels".into(), problem: "502".into() };
+    for failure in [refused, away] {
+        in_virtual_time(async {
+            let world = World::new(&[PLAN, "hello", "hello", "hello"]);
+            let claims = || world.journal.kinds().iter().filter(|it| **it == "claimed").count();
+            world.forge.fail_labels(Some(failure.clone()));
+            let node = world.start();
+            let mut story = Story::of(&node);
+            story.until_kind("cleaned_up").await;
+            tokio::time::sleep(60 * MINUTE).await;
+            assert_eq!(claims(), 1, "{failure}");
+            node.stop().await;
+            if !failure.is_retryable() {
+                return;
+            }
+            // The label is still on its way when the node comes back.
+            let node = world.start();
+            tokio::time::sleep(60 * MINUTE).await;
+            assert_eq!(claims(), 1);
+            world.forge.fail_labels(None);
+            tokio::time::sleep(5 * MINUTE).await;
+            assert!(world.forge.labels().contains("needs-human"));
+            world.forge.remove_label("needs-human");
+            Story::of(&node).until_kind("claimed").await;
+            node.stop().await;
+        });
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::AttachContainerResults;
+use bollard::models::ContainerCreateResponse;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     StartContainerOptions,
@@ -25,16 +26,21 @@ use bollard::query_parameters::{
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::NodeId;
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use self::client::{explain, is_missing};
 pub use self::options::DockerOptions;
 pub use self::sandbox::DockerSandbox;
+use self::sandbox::REMOVAL_TIMEOUT;
 use crate::sandbox::{SessionOptions, program};
 
 pub struct DockerSandboxes {
     options: DockerOptions,
     /// Made at the first use that finds a daemon: a node starts without one, and waits.
     client: OnceCell<Docker>,
+    /// The removals of what did not come to be a sandbox.
+    removals: TaskTracker,
 }
 
 impl DockerSandboxes {
@@ -42,7 +48,10 @@ impl DockerSandboxes {
     /// `Misconfigured` when an option is wrong. The daemon is not asked yet.
     pub fn new(options: DockerOptions) -> Result<Self, SandboxError> {
         options.validate()?;
-        Ok(Self { options, client: OnceCell::new() })
+        let removals = TaskTracker::new();
+        // Closed only means that waiting for it ends when it is empty.
+        removals.close();
+        Ok(Self { options, client: OnceCell::new(), removals })
     }
 
     async fn client(&self) -> Result<&Docker, SandboxError> {
@@ -101,7 +110,12 @@ impl DockerSandboxes {
         }
     }
 
-    async fn create(&self, client: &Docker, name: &str, spec: &SandboxSpec) -> Result<(), SandboxError> {
+    async fn create(
+        &self,
+        unfinished: &mut Unfinished,
+        name: &str,
+        spec: &SandboxSpec,
+    ) -> Result<(), SandboxError> {
         let options = &self.options;
         let sandboxd = program::install(&options.data_dir.join("sandboxd")).map_err(|e| {
             SandboxError::Unavailable(format!(
@@ -111,10 +125,18 @@ impl DockerSandboxes {
         })?;
         let body = container::body(spec, options, &sandboxd);
         let query = CreateContainerOptionsBuilder::default().name(name).build();
-        match client.create_container(Some(query), body).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) => Err(self.no_image()),
-            Err(error) => Err(explain("create a container", &error)),
+        let client = unfinished.client.clone();
+        let creating = async move { client.create_container(Some(query), body).await };
+        let created = unfinished.creating.insert(tokio::spawn(creating)).await;
+        unfinished.creating = None;
+        match created {
+            Ok(Ok(created)) => {
+                unfinished.id = Some(created.id);
+                Ok(())
+            }
+            Ok(Err(error)) if is_missing(&error) => Err(self.no_image()),
+            Ok(Err(error)) => Err(explain("create a container", &error)),
+            Err(error) => Err(SandboxError::Unavailable(format!("the creation of a container: {error}"))),
         }
     }
 
@@ -149,22 +171,40 @@ struct Found {
 }
 
 /// Removes a container that did not come to be a sandbox, also when the caller has gone away: one that was created
-/// and never started has no grace that would end it.
+/// and never started has no grace that would end it. By its id: its name may be another's by then.
 struct Unfinished {
     client: Docker,
-    name: Option<String>,
+    /// The daemon goes on with a creation whose asker is gone, so its answer is waited for.
+    creating: Option<JoinHandle<Result<ContainerCreateResponse, bollard::errors::Error>>>,
+    id: Option<String>,
+    removals: TaskTracker,
+}
+
+impl Unfinished {
+    fn finished(mut self) {
+        self.id = None;
+    }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let (Some(name), Ok(runtime)) = (self.name.take(), tokio::runtime::Handle::try_current()) {
-            let client = self.client.clone();
-            runtime.spawn(async move {
-                if let Err(error) = sandbox::remove(&client, &name).await {
-                    tracing::warn!(%name, %error, "a container that did not start could not be removed");
-                }
-            });
+        let (creating, id) = (self.creating.take(), self.id.take());
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if creating.is_none() && id.is_none() {
+            return;
         }
+        let client = self.client.clone();
+        let removal = async move {
+            let created = match creating {
+                Some(creating) => creating.await.ok().and_then(Result::ok).map(|created| created.id),
+                None => id,
+            };
+            let Some(id) = created else { return };
+            if let Err(error) = sandbox::remove(&client, &id).await {
+                tracing::warn!(%id, %error, "a container that did not start could not be removed");
+            }
+        };
+        self.removals.spawn_on(removal, &runtime);
     }
 }
 
@@ -205,8 +245,9 @@ impl Sandboxes for DockerSandboxes {
         let name = container::name(spec);
         self.remove_left_over(client, &name, spec).await?;
 
-        let mut unfinished = Unfinished { client: client.clone(), name: Some(name.clone()) };
-        self.create(client, &name, spec).await?;
+        let mut unfinished =
+            Unfinished { client: client.clone(), creating: None, id: None, removals: self.removals.clone() };
+        self.create(&mut unfinished, &name, spec).await?;
         let streams =
             sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
         client
@@ -214,7 +255,7 @@ impl Sandboxes for DockerSandboxes {
             .await
             .map_err(|e| explain("start a container", &e))?;
         let sandbox = self.open(client, &name, streams).await?;
-        unfinished.name = None;
+        unfinished.finished();
         Ok(Arc::new(sandbox))
     }
 
@@ -224,6 +265,8 @@ impl Sandboxes for DockerSandboxes {
         keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
     ) -> Result<usize, SandboxError> {
         let client = self.client().await?;
+        // One that is being created is not listed yet. Should it take longer, the next start of the node removes it.
+        let _ = tokio::time::timeout(REMOVAL_TIMEOUT, self.removals.wait()).await;
         let query = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&container::label_filter(node.as_str()))

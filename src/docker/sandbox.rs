@@ -21,7 +21,7 @@ use super::client::{explain, is_conflict, is_missing};
 use crate::sandbox::{Session, SessionOptions};
 
 /// How long a removal that the daemon has begun may take.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often it is asked whether it is done. Only when a removal was under way already.
 const REMOVAL_POLL: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 use super::pacing::Pacing;
@@ -55,6 +55,11 @@ impl Reply {
             call: call.name.clone(),
             problem: format!("status {}, {error}: {}", self.status.as_u16(), excerpt(&self.body)),
         })
+    }
+
+    /// That it is the forge's own answer to a write: a proxy's page or nothing under a success says nothing of it.
+    pub(super) fn confirm(&self, call: &Call) -> Result<(), ForgeError> {
+        self.parse::<IgnoredAny>(call).map(|_| ())
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

@@ -64,11 +64,13 @@ pub(super) async fn put_comment(
             let call = Call::new(format!("edit a comment of {task}"), "issues: write");
             let id = comment.id.to_string();
             let segments = ["repos", task.repo.owner(), task.repo.name(), "issues", "comments", &id];
-            api.patch(&call, &api.route(&segments, &[]), &json!({ "body": body })).await?;
+            let reply = api.patch(&call, &api.route(&segments, &[]), &json!({ "body": body })).await?;
+            reply.confirm(&call)?;
         }
         None => {
             let call = Call::new(format!("comment on {task}"), "issues: write");
-            api.post(&call, &issue_route(api, task, &["comments"], &[]), &json!({ "body": body })).await?;
+            let route = issue_route(api, task, &["comments"], &[]);
+            api.post(&call, &route, &json!({ "body": body })).await?.confirm(&call)?;
         }
     }
     Ok(())
@@ -91,13 +93,15 @@ pub(super) async fn change_labels(
     let missing: Vec<&str> = add.iter().copied().filter(|label| !is_there(label)).collect();
     if !missing.is_empty() {
         let call = Call::new(format!("add labels to {task}"), "issues: write");
-        api.post(&call, &issue_route(api, task, &["labels"], &[]), &json!({ "labels": missing })).await?;
+        let route = issue_route(api, task, &["labels"], &[]);
+        api.post(&call, &route, &json!({ "labels": missing })).await?.confirm(&call)?;
     }
     for label in remove.iter().filter(|label| is_there(label)) {
         let call = Call::new(format!("remove the label {label} from {task}"), "issues: write");
         match api.delete(&call, &issue_route(api, task, &["labels", label], &[])).await {
+            Ok(reply) => reply.confirm(&call)?,
             // Somebody else removed it since; that the issue exists was seen a moment ago.
-            Ok(_) | Err(ForgeError::NotFound { .. }) => {}
+            Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
@@ -106,6 +110,6 @@ pub(super) async fn change_labels(
 
 pub(super) async fn assign(api: &Api, login: &str, task: &TaskId) -> Result<(), ForgeError> {
     let call = Call::new(format!("assign {task}"), "issues: write");
-    api.post(&call, &issue_route(api, task, &["assignees"], &[]), &json!({ "assignees": [login] })).await?;
-    Ok(())
+    let route = issue_route(api, task, &["assignees"], &[]);
+    api.post(&call, &route, &json!({ "assignees": [login] })).await?.confirm(&call)
 }

@@ -56,9 +56,9 @@ pub(super) async fn open(api: &Api, repo: &RepoId, new: &NewPullRequest) -> Resu
     });
     match api.post(&call, &pulls_route(api, repo, &[], &[]), &body).await {
         Ok(reply) => Ok(reply.parse::<WirePullRequest>(&call)?.into_pull_request()),
-        Err(ForgeError::Invalid { call, message }) if message.contains("already exists") => {
-            let there = find(api, repo, &new.head, Which::Open).await?;
-            there.ok_or(ForgeError::Invalid { call, message })
+        // Most often because there is one already; the words that say so may have been lost on the way.
+        Err(error @ ForgeError::Invalid { .. }) => {
+            find(api, repo, &new.head, Which::Open).await?.ok_or(error)
         }
         Err(error) => Err(error),
     }

@@ -200,6 +200,30 @@ async fn a_post_is_not_repeated_on_a_failure() {
 }
 
 #[tokio::test]
+async fn a_write_is_done_when_the_forge_itself_says_so() {
+    let html = "<html><head><title>Sign in to the network</title></head></html>";
+    let issue = issue_json(7).to_string();
+    let server = Canned::serve(vec![
+        user(),
+        Answer::json(200, html),
+        Answer::json(200, ""),
+        Answer::json(201, &issue),
+        Answer::json(200, &issue),
+        Answer::json(200, html),
+        Answer::json(200, "[]"),
+        Answer::json(200, html),
+    ])
+    .await;
+    let forge = forge(&server);
+    assert!(forge.assign(&task()).await.unwrap_err().is_retryable());
+    assert!(forge.assign(&task()).await.unwrap_err().is_retryable());
+    forge.assign(&task()).await.unwrap();
+    assert!(forge.change_labels(&task(), &["completed"], &[]).await.unwrap_err().is_retryable());
+    assert!(forge.put_comment(&task(), "claim", "text").await.unwrap_err().is_retryable());
+    assert_eq!(server.seen().len(), 8);
+}
+
+#[tokio::test]
 async fn a_marked_comment_is_created_edited_or_left() {
     let comment =
         |id: u64, login: &str, body: &str| json!({"id": id, "user": {"login": login}, "body": body});
@@ -287,7 +311,16 @@ async fn a_second_pull_request_of_a_branch_is_the_first_one() {
         pull_json(8, "open", Some("Acme/rocket")),
         pull_json(10, "open", None),
     ]);
-    let server = Canned::serve(vec![Answer::json(422, exists), Answer::json(200, &listed.to_string())]).await;
+    let listed = Answer::json(200, &listed.to_string());
+    let server = Canned::serve(vec![
+        Answer::json(422, exists),
+        listed.clone(),
+        Answer::half(422, exists),
+        listed,
+        Answer::json(422, "{\"message\":\"No commits between main and bzzz/issue-7\"}"),
+        Answer::json(200, "[]"),
+    ])
+    .await;
     let new = NewPullRequest {
         head: "bzzz/issue-7".to_owned(),
         base: "main".to_owned(),
@@ -295,8 +328,14 @@ async fn a_second_pull_request_of_a_branch_is_the_first_one() {
         body: "b".to_owned(),
         draft: false,
     };
-    let pull = forge(&server).open_pull_request(&repo(), &new).await.unwrap();
-    assert_eq!((pull.number, pull.state), (8, PullRequestState::Open));
+    let forge = forge(&server);
+    // The second time the words of the refusal are lost on the way.
+    for _ in 0..2 {
+        let pull = forge.open_pull_request(&repo(), &new).await.unwrap();
+        assert_eq!((pull.number, pull.state), (8, PullRequestState::Open));
+    }
+    let refused = forge.open_pull_request(&repo(), &new).await.unwrap_err();
+    assert!(refused.to_string().contains("No commits between"), "{refused}");
     let seen = server.seen();
     assert_eq!(seen[0].json()["title"], "a title");
     assert!(seen[1].line.contains("head=acme%3Abzzz%2Fissue-7&state=open"), "{}", seen[1].line);

@@ -97,12 +97,19 @@ impl Task {
     }
 
     fn failed(&self, node: &NodeId, reason: &str) -> Vec<Notice> {
+        let work = match self.published {
+            None => {
+                format!("Nothing was published; the node keeps what it had (`bzzz tasks diff {}`).", self.id)
+            }
+            Some(_) => {
+                format!("The work is on the branch `{}`, without a pull request.", self.id.branch())
+            }
+        };
         let body = format!(
-            "Bzzz node `{node}` gave up on this issue after {} commands:\n\n{}\n\nNothing was published; the node \
-             keeps what it had (`bzzz tasks diff {}`). Remove the label `{}` to have it tried again.",
+            "Bzzz node `{node}` gave up on this issue after {} commands:\n\n{}\n\n{work} Remove the label `{}` to \
+             have it tried again.",
             self.steps,
             quoted(reason),
-            self.id,
             label::NEEDS_HUMAN,
         );
         let metadata = json!({ "reason": reason, "steps": self.steps });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::antennae::DiscussPlan;
 use crate::ports::code::CodeError;
 use crate::ports::model::ModelError;
@@ -37,12 +39,11 @@ impl Tools {
     }
 
     pub(super) async fn run(&self, step: u32, command: String) -> Carried {
-        let run = Run { step, command, timeout: self.deps.bench.pace.command_timeout };
+        let (answer, answered) = oneshot::channel();
+        let run = Run { step, command, timeout: self.deps.bench.pace.command_timeout, answer };
         // A request that went down with its actor may have run: never again.
-        let ran = match self.deps.sandbox.send(run).await {
-            Ok(ran) => ran,
-            Err(_) => return Ok(recall(step)),
-        };
+        let Ok(()) = self.deps.sandbox.send(run).await else { return Ok(recall(step)) };
+        let Ok(ran) = answered.await else { return Ok(recall(step)) };
         match ran {
             Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
             // The backend went away in the middle: the same.

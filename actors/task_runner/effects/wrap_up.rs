@@ -16,7 +16,8 @@ impl Tools {
         };
         self.deps.sandbox.send(Destroy).await??;
         // A lease that was lost is another's; the manager no longer holds it then.
-        self.deps.bench.claims.send(Release { task: self.task.id.clone() }).await?;
+        let has_failed = matches!(end, End::Failed { .. });
+        self.deps.bench.claims.send(Release { task: self.task.id.clone(), has_failed }).await?;
         self.deps.bench.code.forget(&self.task.id).await?;
         Ok(TaskEvent::CleanedUp { diff })
     }

@@ -19,7 +19,8 @@ struct State {
     pull_requests: Vec<PullRequest>,
     failures: VecDeque<ForgeError>,
     can_push: bool,
-    refuses_label_changes: bool,
+    /// What every change of labels is answered with.
+    label_failure: Option<ForgeError>,
 }
 
 impl MemoryForge {
@@ -41,7 +42,7 @@ impl MemoryForge {
             pull_requests: Vec::new(),
             failures: VecDeque::new(),
             can_push: true,
-            refuses_label_changes: false,
+            label_failure: None,
         };
         Self { state: Mutex::new(state) }
     }
@@ -91,9 +92,9 @@ impl MemoryForge {
         self.state.lock().unwrap().can_push = false;
     }
 
-    /// While `refuses`, changing labels fails as if the forge were away.
-    pub fn refuse_label_changes(&self, refuses: bool) {
-        self.state.lock().unwrap().refuses_label_changes = refuses;
+    /// From now on every change of labels fails, or none does.
+    pub fn fail_labels(&self, failure: Option<ForgeError>) {
+        self.state.lock().unwrap().label_failure = failure;
     }
 
     fn call<T>(&self, act: impl FnOnce(&mut State) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
@@ -150,9 +151,8 @@ impl Forge for MemoryForge {
 
     async fn change_labels(&self, _: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
         self.call(|state| {
-            if state.refuses_label_changes {
-                let (call, problem) = ("change labels".to_owned(), "503".to_owned());
-                return Err(ForgeError::Unavailable { call, problem });
+            if let Some(failure) = &state.label_failure {
+                return Err(failure.clone());
             }
             state.issue.labels.retain(|it| !remove.contains(&it.as_str()));
             state.issue.labels.extend(add.iter().map(|it| (*it).to_owned()));

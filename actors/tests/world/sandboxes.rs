@@ -64,6 +64,8 @@ pub struct MemorySandbox {
     spec: SandboxSpec,
     ran: Mutex<Vec<String>>,
     is_alive: watch::Sender<bool>,
+    /// Calls run one after the other.
+    turn: tokio::sync::Mutex<()>,
     home: MemorySandboxes,
 }
 
@@ -88,6 +90,7 @@ impl Sandboxes for MemorySandboxes {
             spec: spec.clone(),
             ran: Mutex::default(),
             is_alive: watch::channel(true).0,
+            turn: tokio::sync::Mutex::default(),
             home: self.clone(),
         });
         let mut state = self.state.lock().unwrap();
@@ -123,6 +126,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
+        let _turn = self.turn.lock().await;
         self.ran.lock().unwrap().push(request.command.clone());
         assert!(request.command != "panic", "the adapter panics");
         let mut is_alive = self.is_alive.subscribe();
@@ -151,6 +155,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn export(&self, _: &Sha, _: u64) -> Result<WorkBundle, SandboxError> {
+        let _turn = self.turn.lock().await;
         if !*self.is_alive.borrow() {
             return Err(SandboxError::Lost("killed".into()));
         }

@@ -1,5 +1,4 @@
 //! `bzzz config` as a person runs it: the real program, its output and exit statuses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,10 +1,6 @@
 //! What a command can't get at: the host, the network, privileges, sandboxd itself.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod docker;
-
-use docker::{Docker, output, run, text};
+use crate::daemon::{self, Docker, output, run, text};
 
 #[tokio::test]
 async fn a_command_has_no_privilege_and_no_network() {
@@ -117,7 +113,7 @@ async fn the_kernel_refuses_what_no_build_needs() {
 #[tokio::test]
 async fn the_tools_of_the_image_work() {
     let Some(docker) = Docker::new() else { return };
-    let options = bzzz::docker::DockerOptions { memory_bytes: 1024 * docker::MIB, ..docker.options() };
+    let options = bzzz::docker::DockerOptions { memory_bytes: 1024 * daemon::MIB, ..docker.options() };
     let sandbox = docker.start_with(options).await;
 
     let c = "printf '#include <stdio.h>\\nint main(){puts(\"c\");}' > a.c && gcc -o a a.c && ./a";

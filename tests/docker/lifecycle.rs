@@ -1,17 +1,13 @@
 //! Containers that come and go: by the node, from outside, by themselves.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod docker;
-
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bzzz::docker::{DockerOptions, DockerSandboxes};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{Ending, Epoch};
 
-use docker::{Docker, output, request, run, text};
+use crate::daemon::{self, Docker, output, request, run, text};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,7 +24,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 async fn the_backend_describes_itself() {
     let Some(docker) = Docker::new() else { return };
     let described = DockerSandboxes::new(docker.options()).unwrap().describe().await.unwrap();
-    assert!(described.starts_with("Docker ") && described.contains(&docker::image()), "{described}");
+    assert!(described.starts_with("Docker ") && described.contains(&daemon::image()), "{described}");
 }
 
 #[tokio::test]
@@ -37,7 +33,7 @@ async fn a_sandbox_is_labelled_and_destroyed_for_good() {
     let sandbox = docker.start().await;
     let format = "{{index .Config.Labels \"bzzz.task\"}} {{index .Config.Labels \"bzzz.epoch\"}} \
                   {{index .Config.Labels \"bzzz.purpose\"}} {{.HostConfig.LogConfig.Type}} {{.HostConfig.NetworkMode}}";
-    let said = docker::docker(&["inspect", "--format", format, &sandbox.name()]).unwrap();
+    let said = daemon::docker(&["inspect", "--format", format, &sandbox.name()]).unwrap();
     assert_eq!(said.trim(), "acme/rocket#7 1 work none none");
 
     sandbox.destroy().await.unwrap();
@@ -52,9 +48,9 @@ async fn a_container_killed_during_a_command_is_lost() {
     let sandbox = docker.start().await;
     let name = sandbox.name();
     let killer = async {
-        let has_begun = || docker::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1000"));
+        let has_begun = || daemon::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1000"));
         until("the command begins", has_begun).await;
-        docker::docker(&["kill", &name]).unwrap();
+        daemon::docker(&["kill", &name]).unwrap();
     };
     let command = request(1, "sleep 1000", Duration::from_secs(900));
     let (outcome, ()) = tokio::join!(sandbox.run(&command), killer);
@@ -81,7 +77,7 @@ async fn a_container_of_somebody_else_is_left_alone() {
     let Some(docker) = Docker::new() else { return };
     let name = format!("bzzz-{}-acme.rocket.7-e1-work", docker.node);
     let label = format!("bzzz.node={}", docker.node);
-    docker::docker(&["create", "--name", &name, "--label", &label, &docker::image()]).unwrap();
+    daemon::docker(&["create", "--name", &name, "--label", &label, &daemon::image()]).unwrap();
     let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
     let Err(error) = sandboxes.start(&docker.spec(Purpose::Work)).await else { panic!("it was replaced") };
     assert!(error.to_string().contains(&name), "{error}");
@@ -126,6 +122,23 @@ async fn a_start_that_is_given_up_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn starts_given_up_at_any_moment_are_all_gone_once_strays_are_removed() {
+    let Some(docker) = Docker::new() else { return };
+    let sandboxes = DockerSandboxes::new(docker.options()).unwrap();
+    for moment in 0..40 {
+        let spec = SandboxSpec { epoch: Epoch(moment), ..docker.spec(Purpose::Work) };
+        let _ = tokio::time::timeout(Duration::from_millis(moment * 3), sandboxes.start(&spec)).await;
+        let late = Mutex::new(Vec::new());
+        let look = |found: &SandboxSpec| {
+            late.lock().unwrap().extend(Some(found.epoch).filter(|epoch| *epoch != spec.epoch));
+            false
+        };
+        sandboxes.remove_strays(&docker.node, &look).await.unwrap();
+        assert_eq!(late.into_inner().unwrap(), [], "came to be after the strays were removed");
+    }
+}
+
+#[tokio::test]
 async fn a_sandbox_without_a_node_ends_itself() {
     let Some(docker) = Docker::new() else { return };
     let options = DockerOptions { orphan_grace: Duration::from_secs(2), ..docker.options() };
@@ -150,7 +163,7 @@ async fn a_node_that_returns_finds_its_command() {
     let name = first.name();
     let command = request(6, "echo begun; sleep 1; echo done", PATIENCE);
     let running = tokio::spawn(async move { first.run(&command).await });
-    let has_begun = || docker::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1"));
+    let has_begun = || daemon::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1"));
     until("the command begins", has_begun).await;
 
     let second = sandboxes.adopt(&spec).await.unwrap().unwrap();

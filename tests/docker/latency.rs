@@ -1,14 +1,10 @@
 //! What a command costs above a shell on this machine. Run by hand:
-//! `cargo test --release --test docker_latency -- --ignored --nocapture`
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod docker;
+//! `cargo test --release --test docker latency -- --ignored --nocapture`
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use docker::{Docker, run};
+use crate::daemon::{Docker, run};
 
 /// Above the host's own, in the median, on a machine that does nothing else.
 const MAX_OVERHEAD: Duration = Duration::from_micros(1500);

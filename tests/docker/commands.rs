@@ -1,15 +1,11 @@
 //! Commands in a real container: every way that one can end, and that nothing of it is left then.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod docker;
-
 use std::time::{Duration, Instant};
 
 use bzzz_actors::ports::sandbox::SandboxError;
 use bzzz_actors::task::Ending;
 
-use docker::{Docker, MIB, output, request, run, text};
+use crate::daemon::{Docker, MIB, output, request, run, text};
 
 const EXITED_0: Ending = Ending::Exited { code: 0 };
 

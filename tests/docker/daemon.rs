@@ -1,7 +1,5 @@
 //! Sandboxes of a real Docker daemon for tests, and their removal whatever happens.
 
-#![allow(dead_code, reason = "each test file uses another part of it")]
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

@@ -1,9 +1,5 @@
 //! Code into a container and out of it again, with real git at both ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod docker;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +10,7 @@ use bzzz_actors::ports::code::CodeIn;
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, WorkBundle};
 use bzzz_actors::task::Sha;
 
-use docker::{Docker, MIB, git, output};
+use crate::daemon::{Docker, MIB, git, output};
 
 const MAX_BYTES: u64 = 8 * MIB;
 

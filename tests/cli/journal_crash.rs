@@ -2,7 +2,6 @@
 //!
 //! The process is this test program itself, run again with `FOLDER` set; it says on its standard error which entry was
 //! answered last.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -51,7 +50,9 @@ async fn process_that_appends() {
 fn start(folder: &Path, limits: &str) -> Child {
     Command::new("sh")
         .arg("-c")
-        .arg(format!("{limits} exec \"$0\" --exact process_that_appends --ignored --nocapture"))
+        .arg(format!(
+            "{limits} exec \"$0\" --exact journal_crash::process_that_appends --ignored --nocapture"
+        ))
         .arg(std::env::current_exe().unwrap())
         .env(FOLDER, folder)
         .stdout(Stdio::null())

@@ -1,0 +1,98 @@
+//! Models that say nothing of use.
+
+use std::time::Duration;
+
+use bzzz::apiary::StandIn;
+use bzzz::apiary::faults::{Fault, Rule, When};
+use bzzz_actors::task::label;
+
+use crate::replies::{DONE, FUEL, FUELLED, PLAN};
+use crate::stage::on_a_hill;
+
+#[test]
+fn replies_that_follow_no_protocol_are_answered_and_end_the_task_at_their_limit() {
+    on_a_hill(async |hill| {
+        let well = hill.well().await;
+        let repo = hill.repository("talk", &["test -s fuel"]).await;
+        let nonsense =
+            hill.issue(&repo, [PLAN, "Certainly! Here is the fix.", "I have fixed it.", "Anything else?"]);
+        let silent = hill.issue(&repo, ["", "", "  \n ", ""]);
+        let call = r#"{"name": "bash", "arguments": {"command": "rm -rf /"}}"#;
+        let tagged = "<tool_call>\n{\"name\": \"shell\"}\n</tool_call>";
+        let tools = hill.issue(&repo, [PLAN, call, tagged, "```json\n{\"cmd\": \"ls\"}\n```"]);
+        let recovers = hill.issue(&repo, [PLAN, "", call, FUEL, "Done!", DONE, DONE]);
+        let node = hill.node().await;
+
+        for (task, problem) in
+            [(&nonsense, "no fenced block"), (&silent, "empty"), (&tools, "labelled `json`")]
+        {
+            let story = node.until_over(task).await;
+            assert_eq!(story.reason(), "3 replies in a row were not usable", "{story}");
+            assert!(story.malformed().last().unwrap().contains(problem), "{story}");
+            assert_eq!((story.malformed().len(), story.count("command_finished")), (3, 0), "{story}");
+            hill.assert_nothing_published(task).await;
+            hill.until("a person is called", |hill| hill.has_label(task, label::NEEDS_HUMAN)).await;
+        }
+        let told = hill.prompts(&tools).pop().unwrap();
+        assert!(
+            told.contains("Reply again, with exactly one fenced block labelled `sh`, `done` or `help`."),
+            "{told}"
+        );
+        node.until_proposed(&recovers).await;
+        node.until_proposed(&well).await;
+    });
+}
+
+#[test]
+fn a_stream_that_breaks_or_never_ends_costs_one_reply() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("stream", &["test -s fuel"]).await;
+        let chat = |fault| Rule::new("POST", "/api/chat", fault).times(1);
+        hill.fail(StandIn::Ollama, chat(Fault::Latency { ms: 1 }));
+        for fault in [
+            Fault::StreamWithoutDone,
+            Fault::StreamError { message: "runner died".into() },
+            Fault::StalledStream,
+            Fault::Status { status: 503, when: When::Before },
+            Fault::Html { status: 200 },
+            Fault::Drop { when: When::Before },
+        ] {
+            hill.fail(StandIn::Ollama, chat(fault));
+        }
+        let broken = hill.issue(&repo, FUELLED);
+        let node = hill
+            .node_with("a", |settings| {
+                settings.model.chunk_timeout = Duration::from_millis(500).into();
+                settings.model.max_output_tokens = 256;
+            })
+            .await;
+        // The plan's question meets all of them, one after the other, before anything else is asked.
+        let well = hill.well_in(&repo);
+        node.until_proposed(&well).await;
+        let story = node.until_proposed(&broken).await;
+        assert_eq!(story.count("plan_drafted"), 1, "{story}");
+
+        hill.fail(StandIn::Ollama, chat(Fault::EndlessStream));
+        let endless = hill.issue(&repo, FUELLED);
+        hill.until("the stream has begun", |hill| hill.apiary.faults(StandIn::Ollama).rules().is_empty())
+            .await;
+        let beside = hill.well_in(&repo);
+        node.until_proposed(&beside).await;
+        node.until_proposed(&endless).await;
+        hill.assert_proposed_once(&endless).await;
+    });
+}
+
+#[test]
+fn a_model_that_is_missing_or_away_is_waited_for() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("away", &["test -s fuel"]).await;
+        let task = hill.issue(&repo, FUELLED);
+        hill.fail(StandIn::Ollama, Rule::any(Fault::Drop { when: When::Before }));
+        let node = hill.node().await;
+        let story = node.until_kind(&task, "stalled").await;
+        assert!(story.stalls("draft the plan")[0].contains("the model server is not available"), "{story}");
+        hill.apiary.faults(StandIn::Ollama).clear();
+        node.until_proposed(&task).await;
+    });
+}
