@@ -145,7 +145,8 @@ fn settings(apiary: &Apiary, folder: &Path, options: &DemoOptions) -> Result<Set
     let scripted = ModelServer { url: apiary.ollama_url(), model: SCRIPTED_MODEL.to_owned() };
     let model = options.model.clone().unwrap_or(scripted);
     let mut set = vec![
-        "node.name=demo".to_owned(),
+        // Two demos on one machine must not take each other's containers for their own.
+        format!("node.name=demo-{}", std::process::id()),
         format!("node.data_dir={}", folder.join("node").display()),
         format!("forge.api_url={}", apiary.forge_url()),
         format!("forge.git_url={}", apiary.forge_url()),

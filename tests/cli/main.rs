@@ -2,4 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod config;
+#[path = "../support/containers.rs"]
+mod containers;
+mod demo;
 mod journal_crash;
+mod program;
+mod run;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bzzz::docker::DockerOptions;
 use bzzz_actors::ports::code::CodeIn;
@@ -303,32 +303,4 @@ async fn what_cannot_be_imported_is_said() {
     let other_base = CodeIn { base: "1".repeat(40).parse().unwrap(), ..upstream.code.clone() };
     assert!(matches!(sandbox.import(&other_base).await, Err(SandboxError::Refused(_))));
     assert_eq!(output(&*sandbox, 1, "echo here").await, "here\n");
-}
-
-#[tokio::test]
-#[ignore = "a measurement: only a quiet machine says something"]
-async fn a_sandbox_is_ready_soon() {
-    let Some(docker) = Docker::new() else { return };
-    let upstream = Upstream::with_files(|repo| {
-        for n in 0..1480 {
-            fs::create_dir_all(repo.join(format!("d{}", n % 40))).unwrap();
-            fs::write(repo.join(format!("d{}/f{n}", n % 40)), format!("{n}\n").repeat(200)).unwrap();
-        }
-    });
-    let small = Upstream::new();
-    for (what, upstream, limit) in
-        [("small", &small, Some(Duration::from_millis(800))), ("1,480 files", &upstream, None)]
-    {
-        let started = Instant::now();
-        let sandbox = docker.start().await;
-        let start = started.elapsed();
-        sandbox.import(&upstream.code).await.unwrap();
-        let ready = started.elapsed();
-        output(&*sandbox, 1, "echo x > x").await;
-        let exporting = Instant::now();
-        sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
-        println!("{what}: start {start:?}, import {:?}, export {:?}", ready - start, exporting.elapsed());
-        assert!(limit.is_none_or(|limit| ready < limit));
-        sandbox.destroy().await.unwrap();
-    }
 }

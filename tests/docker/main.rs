@@ -5,5 +5,4 @@ mod code;
 mod commands;
 mod daemon;
 mod isolation;
-mod latency;
 mod lifecycle;

@@ -10,6 +10,7 @@ mod bee;
 mod checks;
 mod claims;
 mod commands;
+#[path = "../support/containers.rs"]
 mod containers;
 mod forge;
 mod hill;

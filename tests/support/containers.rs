@@ -1,9 +1,12 @@
 //! The containers of a test's nodes, by the label that bears the node's name.
 
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::bee::PATIENCE;
+/// How long a container may take to run a command.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Removes the containers of every node whose name begins with `prefix` when it is dropped.
 pub(crate) struct Containers {

@@ -1,0 +1,63 @@
+//! `bzzz demo` as a person runs it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::containers::{Containers, can_run};
+use crate::program::Program;
+
+fn demo(folder: &Path) -> (Program, Containers) {
+    let demo = Program::start(folder, &["demo".to_owned()]);
+    let containers = Containers { prefix: format!("demo-{}", demo.id()) };
+    (demo, containers)
+}
+
+/// The folder was the demo's home and its place for temporary files.
+fn assert_nothing_is_left(folder: &Path, containers: &Containers) {
+    assert_eq!(containers.names(), [""; 0]);
+    let left: Vec<_> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn three_issues_become_three_pull_requests_and_nothing_is_left() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, containers) = demo(folder.path());
+    let status = demo.until_end();
+    let text = demo.text();
+    assert_eq!(status, 0, "{text}");
+    for part in ["sandbox: Docker", "scripted:latest", "1 of 1 passed", "diff --git", "entries, verified"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let table = &text[text.find("pull request").unwrap()..];
+    assert_eq!(table.matches("/pull/2").count(), 3, "{text}");
+    assert_nothing_is_left(folder.path(), &containers);
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, containers) = demo(folder.path());
+    demo.until_line("running      step 1");
+    demo.signal("INT");
+    assert_eq!(demo.until_end(), 1, "{}", demo.text());
+    assert!(demo.text().contains("interrupted"));
+    assert_nothing_is_left(folder.path(), &containers);
+}
+
+#[test]
+fn without_docker_it_says_how_to_get_it_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = "sandbox.docker_host=unix:///nowhere/docker.sock".to_owned();
+    let mut demo = Program::start(folder.path(), &["demo".to_owned(), "--set".to_owned(), set]);
+    let containers = Containers { prefix: format!("demo-{}", demo.id()) };
+    assert_eq!(demo.until_end(), 69, "{}", demo.text());
+    assert!(demo.text().contains("apt-get install docker.io"), "{}", demo.text());
+    assert_nothing_is_left(folder.path(), &containers);
+}
