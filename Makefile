@@ -14,7 +14,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: prerequisites sandbox-image ## a task from issue to pull request on this machine; ARGS="…" for options of `bzzz demo`
-	cargo run --release -- demo $(ARGS)
+	cargo run -- demo $(ARGS)
 
 prerequisites:
 	deploy/prerequisites.sh
