@@ -30,13 +30,13 @@ pub(super) async fn is_in_review(forge: &dyn Forge, id: &TaskId) -> Result<bool,
 pub(super) async fn acquire(
     desk: &Desk,
     before: &Task,
-    issue: Issue,
+    (issue, branch): (Issue, Option<String>),
     previous: Option<&Sha>,
     epoch: Epoch,
 ) -> Result<Option<Arc<Lease>>, DeskError> {
     let id = &before.id;
     let lease = desk.draft(id, epoch, previous, LeaseState::Held).await?;
-    let task = desk.advance(before, TaskEvent::Found { issue }).await?;
+    let task = desk.advance(before, TaskEvent::Found { issue, branch }).await?;
     let task = desk.advance(&task, TaskEvent::ClaimIntended { epoch, lease: lease.clone() }).await?;
     let deadline = Instant::now() + desk.timing.ttl;
     let holder = match desk.swap(id, previous, &lease, None, deadline).await {

@@ -1,6 +1,6 @@
 //! Tasks that were found and may be tried for, and the try itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -25,14 +25,15 @@ const MAX_WAITING: usize = 1000;
 /// What may be tried for, oldest issue first, and what is being tried for.
 #[derive(Default)]
 pub(super) struct Candidates {
-    waiting: BTreeSet<TaskId>,
+    /// Each with the branch to work from, if it is not the default one.
+    waiting: BTreeMap<TaskId, Option<String>>,
     trying: BTreeSet<TaskId>,
 }
 
 impl Candidates {
-    pub(super) fn add(&mut self, task: TaskId) {
+    pub(super) fn add(&mut self, task: TaskId, branch: Option<String>) {
         if self.waiting.len() < MAX_WAITING && !self.trying.contains(&task) {
-            self.waiting.insert(task);
+            self.waiting.insert(task, branch);
         }
     }
 
@@ -40,10 +41,10 @@ impl Candidates {
         self.waiting.is_empty()
     }
 
-    fn begin(&mut self) -> Option<TaskId> {
-        let task = self.waiting.pop_first()?;
+    fn begin(&mut self) -> Option<(TaskId, Option<String>)> {
+        let (task, branch) = self.waiting.pop_first()?;
         self.trying.insert(task.clone());
-        Some(task)
+        Some((task, branch))
     }
 
     fn end(&mut self, task: &TaskId) {
@@ -60,12 +61,18 @@ impl ClaimManager {
     pub(super) fn try_candidates(&mut self, ctx: &mut Context<Self>) {
         while !self.candidates.is_empty() {
             let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
-            let Some(task) = self.candidates.begin() else { return };
-            self.begin_try(task, place, ctx);
+            let Some((task, branch)) = self.candidates.begin() else { return };
+            self.begin_try(task, branch, place, ctx);
         }
     }
 
-    fn begin_try(&mut self, task: TaskId, place: OwnedSemaphorePermit, ctx: &mut Context<Self>) {
+    fn begin_try(
+        &mut self,
+        task: TaskId,
+        branch: Option<String>,
+        place: OwnedSemaphorePermit,
+        ctx: &mut Context<Self>,
+    ) {
         let (desk, id) = (self.desk(), task.clone());
         let seen = async move {
             let before = read(&desk, &id).await?;
@@ -80,7 +87,7 @@ impl ClaimManager {
             let decided = seen.map(|seen| {
                 seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
             });
-            async move { try_for(decided, forge, &label, place).await }.into_actor(manager)
+            async move { try_for(decided, forge, &label, branch, place).await }.into_actor(manager)
         });
         ctx.spawn(tried.map(move |tried, manager, ctx| manager.after_try(task, tried, ctx)));
     }
@@ -109,6 +116,7 @@ async fn try_for(
     decided: Result<Option<(Decision, Task, Desk)>, DeskError>,
     forge: Arc<dyn Forge>,
     task_label: &str,
+    branch: Option<String>,
     place: OwnedSemaphorePermit,
 ) -> Tried {
     let decided = decided.map_err(|error| error.to_string())?;
@@ -121,7 +129,7 @@ async fn try_for(
     if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
         return Ok(None);
     }
-    let acquired = acquire(&desk, &before, issue, previous.as_ref(), epoch).await;
+    let acquired = acquire(&desk, &before, (issue, branch), previous.as_ref(), epoch).await;
     let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
     Ok(Some((lease, place)))
 }
@@ -134,13 +142,13 @@ mod tests {
     fn the_oldest_is_tried_first_and_none_twice_at_once() {
         let task = |number| TaskId::new("a/b".parse().unwrap(), number);
         let mut candidates = Candidates::default();
-        [3, 1, 3].into_iter().for_each(|number| candidates.add(task(number)));
-        assert_eq!(candidates.begin(), Some(task(1)));
-        candidates.add(task(1));
-        assert_eq!(candidates.begin(), Some(task(3)));
+        [3, 1, 3].into_iter().for_each(|number| candidates.add(task(number), None));
+        assert_eq!(candidates.begin(), Some((task(1), None)));
+        candidates.add(task(1), None);
+        assert_eq!(candidates.begin(), Some((task(3), None)));
         assert_eq!(candidates.begin(), None);
         candidates.end(&task(1));
-        candidates.add(task(1));
-        assert_eq!(candidates.begin(), Some(task(1)));
+        candidates.add(task(1), None);
+        assert_eq!(candidates.begin(), Some((task(1), None)));
     }
 }

@@ -49,6 +49,8 @@ const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
 #[rtype(result = "()")]
 pub struct TaskFound {
     pub task: TaskId,
+    /// What to work from, if it is not the default branch.
+    pub branch: Option<String>,
 }
 
 /// Move the task's branch to `commit` if, and only if, the task is still this node's.
@@ -255,9 +257,9 @@ crate::supervised!(ClaimManager);
 impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
-    fn handle(&mut self, TaskFound { task }: TaskFound, ctx: &mut Context<Self>) {
+    fn handle(&mut self, TaskFound { task, branch }: TaskFound, ctx: &mut Context<Self>) {
         if !self.held.contains_key(&task) && !self.failed.is_left_alone(&task) {
-            self.candidates.add(task);
+            self.candidates.add(task, branch);
             self.try_candidates(ctx);
         }
     }

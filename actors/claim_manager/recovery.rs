@@ -117,6 +117,7 @@ mod tests {
                     url: String::new(),
                     updated_at: String::new(),
                 },
+                branch: None,
             },
             TaskEvent::ClaimIntended { epoch: crate::task::Epoch(2), lease: sha('b') },
             TaskEvent::LeaseIntended { lease: sha('c'), commit: Some(sha('d')) },

@@ -1,78 +1,76 @@
 //! One system's notices, one after the other.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use crate::ports::journal::{Delivery, JournalError, Pending};
-use crate::task::{Lane, TaskId};
+use crate::task::Lane;
 
 use super::OutboxDeps;
 use super::deliver::{NotDelivered, Recipients};
+use super::held_up::HeldUp;
 
-/// Notices taken from the journal at once. More would only wait in memory.
+/// Notices taken from the journal at once, beside those that are held up. More would only wait in memory.
 const BATCH: usize = 64;
+/// The pause before a journal that can't be read or written is tried again.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
 
 /// Delivers until the actor ends.
 pub(super) async fn serve(lane: Lane, mut recipients: Recipients, deps: OutboxDeps) {
     let mut news = deps.log.subscribe();
-    let mut failures_in_row = 0u32;
+    let mut held_up = HeldUp::new(deps.pace.clone(), deps.jitter.clone());
     loop {
-        match round(lane, &mut recipients, &deps).await {
-            Ok(Round { is_lane_away: false, delivered: 0 }) => {
-                failures_in_row = 0;
-                // A lagging subscriber has missed news, so there are some.
-                if let Err(RecvError::Closed) = news.recv().await {
-                    return;
+        match round(lane, &mut recipients, &mut held_up, &deps).await {
+            Ok(0) => {
+                let retry = held_up.next_try();
+                tokio::select! {
+                    // A lagging subscriber has missed news, so there are some.
+                    news = news.recv() => if let Err(RecvError::Closed) = news { return },
+                    () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
                 }
             }
-            Ok(Round { is_lane_away: false, .. }) => failures_in_row = 0,
-            Ok(Round { is_lane_away: true, .. }) | Err(_) => {
-                sleep(pause(&deps, failures_in_row)).await;
-                failures_in_row += 1;
+            Ok(_) => {}
+            Err(error) => {
+                warn!(lane = lane.name(), %error, "notices wait for the journal");
+                sleep(JOURNAL_PAUSE).await;
             }
         }
     }
 }
 
-fn pause(deps: &OutboxDeps, failures_in_row: u32) -> Duration {
-    let doubled = deps.pace.retry_min * 2u32.pow(failures_in_row.min(16));
-    (deps.jitter)(doubled.min(deps.pace.retry_max))
-}
-
-struct Round {
-    delivered: usize,
-    is_lane_away: bool,
-}
-
-/// Tries each waiting notice once; a task whose notice failed is left for the next round, so that its order is kept.
-async fn round(lane: Lane, recipients: &mut Recipients, deps: &OutboxDeps) -> Result<Round, JournalError> {
+/// Tries the oldest notice of each task that is not held up, and returns how many were settled. A task whose notice
+/// failed is held up by itself: its order is kept, and the others' notices go on.
+async fn round(
+    lane: Lane,
+    recipients: &mut Recipients,
+    held_up: &mut HeldUp,
+    deps: &OutboxDeps,
+) -> Result<usize, JournalError> {
     let journal = deps.log.journal();
-    let mut held_up: HashSet<TaskId> = HashSet::new();
-    let mut round = Round { delivered: 0, is_lane_away: false };
     let shed = journal.shed(lane, deps.pace.max_pending, "too many waited for this system").await?;
     if shed > 0 {
         warn!(lane = lane.name(), shed, "too many notices waited, the oldest were dropped");
     }
-    for pending in journal.pending(lane, BATCH).await? {
-        if held_up.contains(&pending.task) {
+    let mut settled = 0;
+    let waiting = journal.pending(lane, BATCH + held_up.len()).await?;
+    held_up.forget_settled(&waiting, Instant::now());
+    for pending in waiting {
+        if !held_up.is_due(&pending.task, Instant::now()) {
             continue;
         }
         match outcome(recipients, &pending, deps).await {
             Some(delivery) => {
                 journal.settle(pending.id, &delivery).await?;
-                round.delivered += 1;
+                held_up.delivered(&pending.task);
+                settled += 1;
             }
-            None => {
-                held_up.insert(pending.task);
-                round.is_lane_away = true;
-            }
+            None => held_up.failed(pending.task, Instant::now()),
         }
     }
-    Ok(round)
+    Ok(settled)
 }
 
 /// What became of a notice; `None`: it waits.

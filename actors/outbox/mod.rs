@@ -6,6 +6,7 @@
 //! delivered again, which every notice allows.
 
 mod deliver;
+mod held_up;
 mod lane;
 
 use std::sync::Arc;

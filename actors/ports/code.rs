@@ -26,8 +26,10 @@ pub enum CodeError {
 }
 
 impl CodeError {
+    /// Whether the same call may succeed later. A token that is refused is one that is about to be replaced: that it
+    /// may push at all was looked at before the first task.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Denied { .. })
     }
 }
 

@@ -31,9 +31,16 @@ pub enum ForgeError {
 }
 
 impl ForgeError {
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Whether the same call may succeed later. A token that is refused is one that expired and is about to be
+    /// replaced: work that is under way waits for that.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Malformed { .. })
+        match self {
+            Self::Unauthorized { .. }
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::Malformed { .. } => true,
+            Self::Forbidden { .. } | Self::NotFound { .. } | Self::Invalid { .. } => false,
+        }
     }
 
     pub fn retry_after(&self) -> Option<Duration> {

@@ -19,9 +19,8 @@ pub enum HiveError {
 pub struct HiveProject {
     pub project_id: String,
     pub repo: RepoId,
+    /// What its tasks work from; else the forge's default branch.
     pub branch: Option<String>,
-    /// Hive saw open labelled issues: a hint.
-    pub ready_to_claim: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -79,7 +79,7 @@ pub trait Journal: Send + Sync {
 
     async fn blob(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>, JournalError>;
 
-    /// The notices of one lane that wait in the outbox, oldest first, at most `limit`.
+    /// Of each task the oldest notice of one lane that waits in the outbox, oldest first, at most `limit`.
     async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError>;
 
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError>;

@@ -28,7 +28,7 @@ impl Conversation {
     /// Adds what `event` means to the model; many events mean nothing to it.
     pub fn record(&mut self, event: &TaskEvent) {
         match event {
-            TaskEvent::Found { issue } => {
+            TaskEvent::Found { issue, .. } => {
                 *self = Self::new(self.task.clone());
                 self.say(Role::System, prompt::system(&self.task, issue));
                 self.say(Role::User, prompt::ASK_FOR_PLAN.to_owned());

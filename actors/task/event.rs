@@ -16,6 +16,9 @@ pub enum TaskEvent {
     /// The poller saw the issue, labelled and open, and this node decided to try for it.
     Found {
         issue: Issue,
+        /// What to work from, if it is not the default branch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<String>,
     },
     /// About to write `lease` to the task's claim reference.
     ClaimIntended {

@@ -8,7 +8,7 @@
 mod admission;
 mod schedule;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,24 +55,28 @@ pub struct TaskPoller {
 struct Watched {
     turn: Turn,
     is_admitted: bool,
+    /// What Hive wants its tasks to work from.
+    branch: Option<String>,
 }
 
 impl TaskPoller {
     pub fn new(deps: PollerDeps) -> Self {
         let mut poller = Self { deps, watched: HashMap::new(), hive_turn: Turn::now() };
-        poller.watch(BTreeSet::new());
+        poller.watch(BTreeMap::new());
         poller
     }
 
     /// Watches what the configuration names, and what Hive does; the rest no more.
-    fn watch(&mut self, from_hive: BTreeSet<RepoId>) {
-        let wanted: BTreeSet<RepoId> = self.deps.repositories.iter().cloned().chain(from_hive).collect();
-        self.watched.retain(|repo, _| wanted.contains(repo));
-        for repo in wanted {
-            self.watched.entry(repo).or_insert_with_key(|repo| {
+    fn watch(&mut self, from_hive: BTreeMap<RepoId, Option<String>>) {
+        let configured = self.deps.repositories.iter().map(|repo| (repo.clone(), None));
+        let wanted: BTreeMap<RepoId, Option<String>> = configured.chain(from_hive).collect();
+        self.watched.retain(|repo, _| wanted.contains_key(repo));
+        for (repo, branch) in wanted {
+            let watched = self.watched.entry(repo).or_insert_with_key(|repo| {
                 info!(%repo, "watched");
-                Watched { turn: Turn::now(), is_admitted: false }
+                Watched { turn: Turn::now(), is_admitted: false, branch: None }
             });
+            watched.branch = branch;
         }
     }
 
@@ -81,13 +85,13 @@ impl TaskPoller {
         if self.deps.hive.is_some() && self.hive_turn.take(now) {
             self.ask_hive(ctx);
         }
-        let due: Vec<(RepoId, bool)> = self
-            .watched
-            .iter_mut()
-            .filter_map(|(repo, watched)| watched.turn.take(now).then(|| (repo.clone(), watched.is_admitted)))
-            .collect();
-        for (repo, is_admitted) in due {
-            self.poll(repo, is_admitted, ctx);
+        let due = |(repo, watched): (&RepoId, &mut Watched)| {
+            let (is_admitted, branch) = (watched.is_admitted, watched.branch.clone());
+            watched.turn.take(now).then(|| Due { repo: repo.clone(), is_admitted, branch })
+        };
+        let due: Vec<Due> = self.watched.iter_mut().filter_map(due).collect();
+        for due in due {
+            self.poll(due, ctx);
         }
     }
 
@@ -99,7 +103,7 @@ impl TaskPoller {
             match asked {
                 Ok(projects) => {
                     poller.hive_turn.succeeded(interval, None);
-                    poller.watch(projects.into_iter().map(|project| project.repo).collect());
+                    poller.watch(projects.into_iter().map(|it| (it.repo, it.branch)).collect());
                 }
                 Err(error) => {
                     warn!(%error, "Hive's repositories not read, the known ones go on");
@@ -109,11 +113,11 @@ impl TaskPoller {
         }));
     }
 
-    fn poll(&mut self, repo: RepoId, is_admitted: bool, ctx: &mut Context<Self>) {
+    fn poll(&mut self, due: Due, ctx: &mut Context<Self>) {
         let deps = self.deps.clone();
         let polled = async move {
-            let polled = poll_once(&deps, &repo, is_admitted).await;
-            (repo, polled)
+            let polled = poll_once(&deps, &due).await;
+            (due.repo, polled)
         };
         ctx.spawn(polled.into_actor(self).map(|(repo, polled), poller, _| poller.after_poll(&repo, polled)));
     }
@@ -138,6 +142,13 @@ impl TaskPoller {
     }
 }
 
+/// A repository whose turn it is.
+struct Due {
+    repo: RepoId,
+    is_admitted: bool,
+    branch: Option<String>,
+}
+
 #[derive(Debug)]
 enum NotPolled {
     Forge(ForgeError),
@@ -155,12 +166,9 @@ impl From<NotAdmitted> for NotPolled {
 }
 
 /// Lists the repository's issues and tells of them; returns what the forge says of the next time.
-async fn poll_once(
-    deps: &PollerDeps,
-    repo: &RepoId,
-    is_admitted: bool,
-) -> Result<Option<Duration>, NotPolled> {
-    let admitted = async { if is_admitted { Ok(()) } else { admit(deps, repo).await } };
+async fn poll_once(deps: &PollerDeps, due: &Due) -> Result<Option<Duration>, NotPolled> {
+    let Due { repo, is_admitted, branch } = due;
+    let admitted = async { if *is_admitted { Ok(()) } else { admit(deps, repo).await } };
     // Side by side: a node polls as soon as it is up, and claims nothing before it knows that it may.
     let (admitted, list) = futures_util::join!(admitted, deps.forge.open_issues(repo, &deps.task_label));
     admitted.map_err(NotPolled::from)?;
@@ -173,7 +181,7 @@ async fn poll_once(
         if issue.has_label(label::NEEDS_HUMAN) {
             let _ = deps.claims.send(PersonCalled { task }).await;
         } else if issue.is_free(&deps.task_label) {
-            let _ = deps.claims.send(TaskFound { task }).await;
+            let _ = deps.claims.send(TaskFound { task, branch: branch.clone() }).await;
         }
     }
     Ok(list.not_before)

@@ -85,7 +85,8 @@ fn check_one(change: &Change, limits: &GitLimits) -> Result<(), String> {
     }
     if paths::is_sensitive(&path, &limits.allowed_sensitive) {
         return Err(format!(
-            "{shown} may not be changed: it decides what runs or who agrees; undo it, or ask a person for help"
+            "{shown} may not be changed: it decides what runs or who agrees, and no node may change it; undo that, and ask for help if \
+             the issue can't be solved without it"
         ));
     }
     match change.after {
@@ -192,8 +193,8 @@ mod tests {
             (&*raw("160000", "A", "vendor/x"), "submodule"),
             (&*raw("100644", "M", ".gitmodules"), "submodules are not taken"),
             (&*raw("000000", "D", "sub/.GITMODULES"), "submodules are not taken"),
-            (&*raw("100644", "M", ".github/workflows/ci.yml"), "ask a person"),
-            (&*raw("000000", "D", "CODEOWNERS"), "ask a person"),
+            (&*raw("100644", "M", ".github/workflows/ci.yml"), "no node may change it"),
+            (&*raw("000000", "D", "CODEOWNERS"), "no node may change it"),
             (&*raw("100644", "A", "x/.GIT/config"), "'.git'"),
             (&*raw("100600", "A", "x"), "neither a file"),
         ];

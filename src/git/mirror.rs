@@ -216,7 +216,7 @@ impl Mirrors {
         match self.has_any_branch(repo).await {
             Ok(false) => CodeError::EmptyRepository { repo: repo.clone() },
             Ok(true) => CodeError::Failed(format!(
-                "{repo}: it has no branch {branch}: set the branch to work from in the configuration or in Hive"
+                "{repo}: it has no branch {branch}: make it, or set another one as the default branch (or in Hive)"
             )),
             Err(error) => error,
         }

@@ -110,7 +110,8 @@ fn refusal(status: u16, body: &[u8]) -> HiveError {
     let text = format!("status {status}: {}", detail.unwrap_or_else(|| excerpt(body)));
     match status {
         500 if reads_as_validation => HiveError::Refused(text),
-        408 | 429 | 500..=599 => HiveError::Unavailable(text),
+        // A key that is refused is about to be replaced.
+        401 | 403 | 408 | 429 | 500..=599 => HiveError::Unavailable(text),
         _ => HiveError::Refused(text),
     }
 }

@@ -28,17 +28,13 @@ async fn projects_are_read_whatever_their_ids_and_nulls() {
         {"project_id": 11},
     ]});
     let server = Canned::serve(vec![Answer::json(200, &body.to_string())]).await;
-    let project = |id: &str, repo: &str, branch: Option<&str>, ready_to_claim| HiveProject {
+    let project = |id: &str, repo: &str, branch: Option<&str>| HiveProject {
         project_id: id.to_owned(),
         repo: repo.parse().unwrap(),
         branch: branch.map(str::to_owned),
-        ready_to_claim,
     };
     let found = hive(&server, Some("k3y")).active_projects().await.unwrap();
-    assert_eq!(
-        found,
-        [project("7", "acme/rocket", Some("dev"), true), project("p-8", "acme/pump", None, false)]
-    );
+    assert_eq!(found, [project("7", "acme/rocket", Some("dev")), project("p-8", "acme/pump", None)]);
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "GET /api/bzzz/active-repos");
     assert_eq!(seen.header("authorization"), Some("Bearer k3y"));

@@ -18,7 +18,6 @@ struct WireProject {
     repository: String,
     branch: Option<String>,
     bzzz_enabled: Option<bool>,
-    ready_to_claim: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +44,6 @@ pub(super) fn project(entry: Value) -> Option<HiveProject> {
         },
         repo,
         branch: wire.branch.filter(|branch| !branch.is_empty()),
-        ready_to_claim: wire.ready_to_claim.unwrap_or(false),
     })
 }
 

@@ -61,11 +61,13 @@ impl JournalReader {
         names.iter().map(|name| name.parse().map_err(damaged)).collect()
     }
 
-    /// The notices of one lane that wait, oldest first, at most `limit`.
+    /// Of each task the oldest notice of one lane that waits, oldest first, at most `limit`.
     pub fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
-        let query = "SELECT outbox.id, outbox.notice, events.task, events.epoch, events.at_ms
+        // The other columns of a `min` are those of the row that has it.
+        let query = "SELECT min(outbox.id) AS oldest, outbox.notice, events.task, events.epoch, events.at_ms
                      FROM outbox JOIN events ON events.seq = outbox.event
-                     WHERE settled_at_ms IS NULL AND lane = ?1 ORDER BY outbox.id LIMIT ?2";
+                     WHERE settled_at_ms IS NULL AND lane = ?1
+                     GROUP BY events.task ORDER BY oldest LIMIT ?2";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = || {
             let mut statement = self.connection.prepare(query)?;

@@ -55,6 +55,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
                 url: text(),
                 updated_at: text(),
             },
+            branch: None,
         },
         1 => TaskEvent::ClaimIntended { epoch: task.epoch.next(), lease: sha(digit) },
         2 => TaskEvent::Claimed { epoch: task.epoch, lease: sha(digit) },

@@ -32,6 +32,8 @@ pub struct Task {
     pub id: TaskId,
     pub phase: Phase,
     pub issue: Option<Issue>,
+    /// What to work from, if it is not the default branch.
+    pub branch: Option<String>,
     /// The epoch of this node's last claim; 0 before the first.
     pub epoch: Epoch,
     /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
@@ -66,6 +68,7 @@ impl Task {
             id,
             phase: Phase::Unclaimed,
             issue: None,
+            branch: None,
             epoch: Epoch(0),
             holds_lease: false,
             base: None,

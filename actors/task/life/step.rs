@@ -19,9 +19,9 @@ impl Task {
     fn note(&mut self, event: &TaskEvent) -> Option<Phase> {
         use TaskEvent as E;
         match (&self.phase, event) {
-            (phase, E::Found { issue }) if phase.is_resting() => {
+            (phase, E::Found { issue, branch }) if phase.is_resting() => {
                 let (id, epoch) = (self.id.clone(), self.epoch);
-                *self = Self { epoch, issue: Some(issue.clone()), ..Self::new(id) };
+                *self = Self { epoch, issue: Some(issue.clone()), branch: branch.clone(), ..Self::new(id) };
                 None
             }
             (Phase::Unclaimed | Phase::Claiming { .. }, E::ClaimIntended { epoch, lease })

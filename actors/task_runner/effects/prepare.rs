@@ -7,7 +7,7 @@ use crate::task::{Base, TaskEvent};
 use super::{Carried, Ended, Tools};
 
 impl Tools {
-    /// From the default branch's tip the first time; later from the same base, with the work done so far.
+    /// From the branch's tip the first time; later from the same base, with the work done so far.
     pub(super) async fn prepare(&self) -> Carried {
         let (id, bench) = (&self.task.id, &self.deps.bench);
         let base = match &self.task.base {
@@ -28,7 +28,10 @@ impl Tools {
 
     async fn newest_base(&self) -> Result<Base, Ended> {
         let (repo, bench) = (&self.task.id.repo, &self.deps.bench);
-        let repository = bench.forge.repository(repo).await?;
-        Ok(bench.code.refresh(repo, &repository.default_branch).await?)
+        let branch = match &self.task.branch {
+            Some(branch) => branch.clone(),
+            None => bench.forge.repository(repo).await?.default_branch,
+        };
+        Ok(bench.code.refresh(repo, &branch).await?)
     }
 }

@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 
 use crate::claim_manager::{Publish, PublishError};
-use crate::ports::forge::{NewPullRequest, PullRequestState};
+use crate::ports::forge::{NewPullRequest, PullRequest, PullRequestState};
 use crate::sandbox_actor::Destroy;
 use crate::task::{PullRequestRef, Sha, TaskEvent};
 
@@ -28,8 +28,14 @@ impl Tools {
         }
     }
 
+    /// Opens the pull request, unless the one of an earlier try is there: that one may be merged or closed by now.
     pub(super) async fn propose(&self) -> Carried {
         let (bench, id) = (&self.deps.bench, &self.task.id);
+        let published = self.task.published.as_ref().map(Sha::as_str);
+        let found = bench.forge.find_pull_request(&id.repo, &id.branch()).await?;
+        if let Some(found) = found.filter(|it| published == Some(&it.head_sha)) {
+            return Ok(opened(found));
+        }
         let base = self.task.base.as_ref().map(|base| base.branch.clone()).unwrap_or_default();
         let pull_request = NewPullRequest {
             head: id.branch(),
@@ -38,9 +44,7 @@ impl Tools {
             body: self.task.pull_request_body(&bench.node),
             draft: false,
         };
-        let opened = bench.forge.open_pull_request(&id.repo, &pull_request).await?;
-        let pull_request = PullRequestRef { number: opened.number, url: opened.url };
-        Ok(TaskEvent::PullRequestOpened { pull_request })
+        Ok(opened(bench.forge.open_pull_request(&id.repo, &pull_request).await?))
     }
 
     pub(super) async fn watch_review(&self) -> Carried {
@@ -49,7 +53,9 @@ impl Tools {
             return Err(Ended::GivenUp("there is no pull request to watch".to_owned()));
         };
         loop {
-            let seen = self.deps.bench.forge.pull_request(&self.task.id.repo, pull_request.number).await?;
+            let seen = self.deps.bench.forge.pull_request(&self.task.id.repo, pull_request.number).await;
+            // The work is done: whatever is wrong with the token or the forge now, it does not fail the task.
+            let seen = seen.map_err(stalled)?;
             match seen.state {
                 PullRequestState::Merged => return Ok(TaskEvent::PullRequestMerged),
                 PullRequestState::Closed => return Ok(TaskEvent::PullRequestClosed),
@@ -57,4 +63,9 @@ impl Tools {
             }
         }
     }
+}
+
+fn opened(pull_request: PullRequest) -> TaskEvent {
+    let pull_request = PullRequestRef { number: pull_request.number, url: pull_request.url };
+    TaskEvent::PullRequestOpened { pull_request }
 }

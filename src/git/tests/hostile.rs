@@ -62,7 +62,7 @@ async fn trees_that_could_harm_a_reader_are_refused() {
     stage.refused_tree(&[&format!("100644 blob {modules}\t.gitmodules")], "").await;
     let innocent = stage.sandbox.blob("# nothing\n");
     stage.refused_tree(&[&format!("100644 blob {innocent}\t.gitmodules")], "submodules are not taken").await;
-    for (name, words) in [("-rf", "dash"), ("a\\b", "backslash"), ("CODEOWNERS", "ask a person")] {
+    for (name, words) in [("-rf", "dash"), ("a\\b", "backslash"), ("CODEOWNERS", "no node may change it")] {
         stage.refused_tree(&[&format!("100644 blob {blob}\t{name}")], words).await;
     }
     let lfs = stage.sandbox.blob("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
@@ -73,7 +73,7 @@ async fn trees_that_could_harm_a_reader_are_refused() {
 async fn workflows_need_a_person_unless_the_operator_allows_them() {
     let stage = Stage::new(|_| {}).await;
     stage.sandbox.write(".GitHub/workflows/x.yml", "on: push\n");
-    stage.refused(stage.sandbox.export(), "ask a person").await;
+    stage.refused(stage.sandbox.export(), "no node may change it").await;
     let allowing = Stage::new(|o| o.limits.allowed_sensitive = vec![".github/workflows/".to_owned()]).await;
     allowing.sandbox.write(".github/workflows/x.yml", "on: push\n");
     assert_eq!(allowing.import(allowing.sandbox.export()).await.unwrap().files, 1);

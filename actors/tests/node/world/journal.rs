@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -17,6 +17,14 @@ struct State {
     blobs: HashMap<String, Vec<u8>>,
     /// The next appends fail, that many times.
     failing_appends: u32,
+}
+
+impl State {
+    fn waiting(&self, lane: Lane) -> impl Iterator<Item = &Pending> {
+        let waits =
+            move |(it, done): &&(Pending, Option<Delivery>)| done.is_none() && it.notice.lane() == lane;
+        self.outbox.iter().filter(waits).map(|(it, _)| it)
+    }
 }
 
 impl MemoryJournal {
@@ -105,15 +113,16 @@ impl Journal for MemoryJournal {
 
     async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
         let state = self.state.lock().unwrap();
-        let waiting = state.outbox.iter().filter(|(it, done)| done.is_none() && it.notice.lane() == lane);
-        Ok(waiting.take(limit).map(|(it, _)| it.clone()).collect())
+        let mut seen = HashSet::new();
+        let waiting = state.waiting(lane).filter(|it| seen.insert(&it.task));
+        Ok(waiting.take(limit).cloned().collect())
     }
 
     async fn shed(&self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError> {
-        let waiting = self.pending(lane, usize::MAX).await?;
+        let waiting: Vec<u64> = self.state.lock().unwrap().waiting(lane).map(|it| it.id).collect();
         let shed = waiting.len().saturating_sub(keep);
-        for pending in &waiting[..shed] {
-            self.settle(pending.id, &Delivery::Dropped { why: why.to_owned() }).await?;
+        for id in &waiting[..shed] {
+            self.settle(*id, &Delivery::Dropped { why: why.to_owned() }).await?;
         }
         Ok(shed)
     }
