@@ -17,6 +17,8 @@ const NODE_LABEL: &str = "bzzz.node";
 const TASK_LABEL: &str = "bzzz.task";
 const EPOCH_LABEL: &str = "bzzz.epoch";
 const PURPOSE_LABEL: &str = "bzzz.purpose";
+/// The data folder of the node: two nodes of one name on one machine must not take each other's for their own.
+const HOME_LABEL: &str = "bzzz.home";
 
 /// The user that the image made for this.
 const USER: &str = "1000:1000";
@@ -51,18 +53,22 @@ pub(super) fn name(spec: &SandboxSpec) -> String {
     format!("bzzz-{}-{}-e{}-{}", spec.node, spec.task.slug(), spec.epoch, spec.purpose.as_str())
 }
 
-pub(super) fn labels(spec: &SandboxSpec) -> HashMap<String, String> {
+pub(super) fn labels(spec: &SandboxSpec, home: &Path) -> HashMap<String, String> {
     HashMap::from([
         (NODE_LABEL.to_owned(), spec.node.to_string()),
         (TASK_LABEL.to_owned(), spec.task.to_string()),
         (EPOCH_LABEL.to_owned(), spec.epoch.to_string()),
         (PURPOSE_LABEL.to_owned(), spec.purpose.as_str().to_owned()),
+        (HOME_LABEL.to_owned(), home.display().to_string()),
     ])
 }
 
-/// The spec that a container's labels tell; `None` when they are not all there.
-pub(super) fn spec_of(labels: &HashMap<String, String>) -> Option<SandboxSpec> {
+/// The spec that a container's labels tell; `None` when they are not all there, or it is of another data folder.
+pub(super) fn spec_of(labels: &HashMap<String, String>, home: &Path) -> Option<SandboxSpec> {
     let label = |name: &str| labels.get(name);
+    if *label(HOME_LABEL)? != home.display().to_string() {
+        return None;
+    }
     let purpose = [Purpose::Work, Purpose::Check]
         .into_iter()
         .find(|p| Some(p.as_str()) == label(PURPOSE_LABEL).map(String::as_str))?;
@@ -75,8 +81,9 @@ pub(super) fn spec_of(labels: &HashMap<String, String>) -> Option<SandboxSpec> {
 }
 
 /// Finds every container of a node.
-pub(super) fn label_filter(node: &str) -> HashMap<String, Vec<String>> {
-    HashMap::from([("label".to_owned(), vec![format!("{NODE_LABEL}={node}")])])
+pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<String>> {
+    let labels = vec![format!("{NODE_LABEL}={node}"), format!("{HOME_LABEL}={}", home.display())];
+    HashMap::from([("label".to_owned(), labels)])
 }
 
 pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path) -> ContainerCreateBody {
@@ -88,7 +95,7 @@ pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path)
         env: Some(ENVIRONMENT.map(str::to_owned).to_vec()),
         entrypoint: Some(vec![SANDBOXD.to_owned()]),
         cmd: Some(program::arguments(options.orphan_grace)),
-        labels: Some(labels(spec)),
+        labels: Some(labels(spec, &options.data_dir)),
         tty: Some(false),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -169,10 +176,12 @@ mod tests {
 
     #[test]
     fn a_spec_is_read_back_from_its_labels() {
-        assert_eq!(spec_of(&labels(&spec())), Some(spec()));
-        let mut without_epoch = labels(&spec());
+        let home = Path::new("/data");
+        assert_eq!(spec_of(&labels(&spec(), home), home), Some(spec()));
+        assert_eq!(spec_of(&labels(&spec(), home), Path::new("/other")), None);
+        let mut without_epoch = labels(&spec(), home);
         without_epoch.remove(EPOCH_LABEL);
-        assert_eq!(spec_of(&without_epoch), None);
+        assert_eq!(spec_of(&without_epoch, home), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl DockerSandboxes {
                 spec: found
                     .config
                     .and_then(|config| config.labels)
-                    .and_then(|labels| container::spec_of(&labels)),
+                    .and_then(|labels| container::spec_of(&labels, &self.options.data_dir)),
                 is_running: found.state.and_then(|state| state.running) == Some(true),
             })),
             Err(error) if is_missing(&error) => Ok(None),
@@ -269,12 +269,13 @@ impl Sandboxes for DockerSandboxes {
         let _ = tokio::time::timeout(REMOVAL_TIMEOUT, self.removals.wait()).await;
         let query = ListContainersOptionsBuilder::default()
             .all(true)
-            .filters(&container::label_filter(node.as_str()))
+            .filters(&container::label_filter(node.as_str(), &self.options.data_dir))
             .build();
         let found = client.list_containers(Some(query)).await.map_err(|e| explain("list containers", &e))?;
         let mut removed = 0;
         for container in found {
-            let spec = container.labels.as_ref().and_then(container::spec_of);
+            let labels = container.labels.as_ref();
+            let spec = labels.and_then(|labels| container::spec_of(labels, &self.options.data_dir));
             let (Some(id), false) = (container.id, spec.is_some_and(|spec| keep(&spec))) else { continue };
             sandbox::remove(client, &id).await?;
             removed += 1;

@@ -71,7 +71,9 @@ pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxE
         home_bytes: sandbox.home_size.bytes(),
         output_cap_bytes: u32::try_from(sandbox.output_cap.bytes()).unwrap_or(u32::MAX),
         orphan_grace: settings.claims.ttl.get(),
-        data_dir: settings.node.data_dir.clone(),
+        // It is how a container tells whose it is: always written the same.
+        data_dir: std::fs::canonicalize(&settings.node.data_dir)
+            .unwrap_or_else(|_| settings.node.data_dir.clone()),
         temp_dir: temp_folder(settings),
     })
 }

@@ -1,9 +1,11 @@
 //! From the labelled issue to the pull request, and the ways out of it that are no trouble of the node.
 
+use std::sync::Arc;
+
 use crate::world::*;
 use crate::{DONE, HANG, LOOK, PLAN, WRITE, one};
 use bzzz_actors::ports::claims::LeaseState;
-use bzzz_actors::ports::forge::PullRequestState;
+use bzzz_actors::ports::forge::{ForgeError, PullRequestState};
 use bzzz_actors::task::Step;
 use bzzz_actors::task::TaskEvent;
 
@@ -47,6 +49,48 @@ fn a_labelled_issue_becomes_a_pull_request() {
         assert_eq!(world.sandboxes.standing(), 0);
         let labels = world.forge.labels();
         assert!(labels.contains("completed") && !labels.contains("in-progress"), "{labels:?}");
+        node.stop().await;
+    });
+}
+
+/// The node dies after the forge has opened the pull request and before the journal says so.
+#[test]
+fn a_pull_request_that_was_merged_before_the_node_heard_of_it_is_not_opened_again() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("pull_request_opened").await;
+        node.stop().await;
+        world.forge.end_pull_request(PullRequestState::Merged);
+
+        let before_it = world.journal.prefix(story.kinds.len() - 1);
+        let node = world.start_as(world.config.clone(), Arc::new(before_it));
+        let mut story = Story::of(&node);
+        story.until_kind("cleaned_up").await;
+        assert_eq!(story.kinds, ["pull_request_opened", "pull_request_merged", "cleaned_up"]);
+        assert_eq!(world.forge.pull_requests().len(), 1);
+        node.stop().await;
+    });
+}
+
+/// Someone replaces the token while the work waits for review.
+#[test]
+fn a_refused_token_ends_nothing_that_is_under_way() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("pull_request_opened").await;
+        let refused = || ForgeError::Unauthorized { call: "get the pull request".into() };
+        world.forge.fail(std::iter::repeat_with(refused).take(20));
+        tokio::time::sleep(30 * MINUTE).await;
+        world.forge.end_pull_request(PullRequestState::Merged);
+        story.until_kind("cleaned_up").await;
+        let told = story.kinds.iter().filter(|it| **it == "stalled").count();
+        assert!(story.kinds.contains(&"pull_request_merged") && told == 1, "{:?}", story.kinds);
+        tokio::time::sleep(30 * MINUTE).await;
+        assert!(world.forge.labels().contains("completed"));
         node.stop().await;
     });
 }

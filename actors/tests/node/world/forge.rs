@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::forge::{
@@ -9,7 +9,10 @@ use bzzz_actors::ports::forge::{
 };
 use bzzz_actors::task::{Issue, IssueState, RepoId, TaskId};
 
+use super::MemoryGit;
+
 pub struct MemoryForge {
+    git: Arc<MemoryGit>,
     state: Mutex<State>,
 }
 
@@ -24,7 +27,7 @@ struct State {
 }
 
 impl MemoryForge {
-    pub fn with_issue(id: &str) -> Self {
+    pub fn with_issue(id: &str, git: Arc<MemoryGit>) -> Self {
         let task: TaskId = id.parse().unwrap();
         let issue = Issue {
             number: task.number,
@@ -44,7 +47,7 @@ impl MemoryForge {
             can_push: true,
             label_failure: None,
         };
-        Self { state: Mutex::new(state) }
+        Self { git, state: Mutex::new(state) }
     }
 
     pub fn close_issue(&self) {
@@ -178,12 +181,13 @@ impl Forge for MemoryForge {
             if let Some(open) = state.pull_requests.iter().find(is_open) {
                 return Ok(open.clone());
             }
+            let task = TaskId::new(repo.clone(), state.issue.number);
             let number = 100 + state.pull_requests.len() as u64;
             let opened = PullRequest {
                 number,
                 url: format!("https://forge.example/{repo}/pull/{number}"),
                 head: new.head.clone(),
-                head_sha: String::new(),
+                head_sha: self.git.branch(&task).map(|it| it.to_string()).unwrap_or_default(),
                 state: PullRequestState::Open,
             };
             state.pull_requests.push(opened.clone());

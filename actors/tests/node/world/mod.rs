@@ -60,7 +60,7 @@ impl World {
         let git = Arc::new(MemoryGit::default());
         Self {
             journal: Arc::default(),
-            forge: Arc::new(MemoryForge::with_issue("acme/rocket#1")),
+            forge: Arc::new(MemoryForge::with_issue("acme/rocket#1", git.clone())),
             sandboxes: MemorySandboxes::default(),
             model: Arc::new(Script::new(replies)),
             git,
