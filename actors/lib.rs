@@ -11,6 +11,8 @@ compile_error!("a node contains the panic of one actor by unwinding: build it wi
 pub mod antennae;
 pub mod audit_logger;
 pub mod claim_manager;
+pub mod crash_points;
+pub mod crash_points;
 pub mod escalation_actor;
 pub mod jitter;
 pub mod node;

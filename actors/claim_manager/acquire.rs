@@ -39,7 +39,7 @@ pub(super) async fn acquire(
     let task = desk.advance(before, TaskEvent::Found { issue, branch }).await?;
     let task = desk.advance(&task, TaskEvent::ClaimIntended { epoch, lease: lease.clone() }).await?;
     let deadline = Instant::now() + desk.timing.ttl;
-    let holder = match desk.swap(id, previous, &lease, None, deadline).await {
+    let holder = match desk.swap("claim", id, previous, &lease, None, deadline).await {
         Ok(Settled::Ours) => {
             desk.advance(&task, TaskEvent::Claimed { epoch, lease: lease.clone() }).await?;
             return Ok(Some(Lease::new(id.clone(), epoch, lease, deadline)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::audit_logger::{AuditLog, RecordError};
+use crate::crash_points;
 use crate::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, LeaseState, SeenLease, Swap};
 use crate::ports::journal::Entry;
 use crate::task::life::Task;
@@ -84,9 +85,10 @@ impl Desk {
         self.log.record(entry).await.map(|_| ())
     }
 
-    /// Swaps, and looks until it is known what came of it, but not past `until`.
+    /// Swaps, and looks until it is known what came of it, but not past `until`. `act` is the crash points' word for it.
     pub(super) async fn swap(
         &self,
+        act: &'static str,
         task: &TaskId,
         from: Option<&Sha>,
         to: &Sha,
@@ -94,7 +96,10 @@ impl Desk {
         until: Instant,
     ) -> Result<Settled, ClaimsError> {
         let settling = self.swap_until_clear(task, from, to, branch);
-        timeout_at(until, settling).await.unwrap_or(Ok(Settled::Unknown))
+        crash_points::before(act);
+        let settled = timeout_at(until, settling).await.unwrap_or(Ok(Settled::Unknown));
+        crash_points::after(act);
+        settled
     }
 
     async fn swap_until_clear(

@@ -98,6 +98,11 @@ impl Lease {
         state: LeaseState,
         commit: Option<&Sha>,
     ) -> Result<Act, DeskError> {
+        let act = match state {
+            LeaseState::Held => "renew the lease",
+            LeaseState::Done => "push branch and lease",
+            LeaseState::Released => "release the lease",
+        };
         for _ in 0..BRANCH_TRIES {
             let sent_at = Instant::now();
             if sent_at >= self.deadline() {
@@ -112,7 +117,7 @@ impl Lease {
             let to = desk.draft(&self.task, self.epoch, Some(&now.sha), state).await?;
             let intent = TaskEvent::LeaseIntended { lease: to.clone(), commit: commit.cloned() };
             desk.note(&self.task, self.epoch, intent).await?;
-            match desk.swap(&self.task, Some(&now.sha), &to, branch.as_ref(), self.deadline()).await? {
+            match desk.swap(act, &self.task, Some(&now.sha), &to, branch.as_ref(), self.deadline()).await? {
                 Settled::Ours => {
                     now.sha = to;
                     self.extend(sent_at + desk.timing.ttl);

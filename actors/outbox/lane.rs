@@ -6,8 +6,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
+use crate::crash_points;
 use crate::ports::journal::{Delivery, JournalError, Pending};
-use crate::task::Lane;
+use crate::task::{Lane, Notice};
 
 use super::OutboxDeps;
 use super::deliver::{NotDelivered, Recipients};
@@ -76,7 +77,11 @@ async fn round(
 /// What became of a notice; `None`: it waits.
 async fn outcome(recipients: &mut Recipients, pending: &Pending, deps: &OutboxDeps) -> Option<Delivery> {
     let (task, lane) = (&pending.task, pending.notice.lane().name());
-    let why = match recipients.deliver(pending).await {
+    let act = act_of(&pending.notice);
+    crash_points::before(act);
+    let delivered = recipients.deliver(pending).await;
+    crash_points::after(act);
+    let why = match delivered {
         Ok(()) => {
             debug!(%task, lane, "notice delivered");
             return Some(Delivery::Delivered);
@@ -94,4 +99,17 @@ async fn outcome(recipients: &mut Recipients, pending: &Pending, deps: &OutboxDe
     };
     warn!(%task, lane, why, "notice dropped");
     Some(Delivery::Dropped { why })
+}
+
+/// The crash points' word for a delivery.
+fn act_of(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::HiveClaim => "tell Hive of the claim",
+        Notice::HiveStatus { .. } => "tell Hive of the status",
+        Notice::IssueLabels { .. } => "label the issue",
+        Notice::IssueAssign => "assign the issue",
+        Notice::IssueComment { .. } => "comment on the issue",
+        Notice::Announce { .. } => "announce",
+        Notice::Escalate { .. } => "call the webhook",
+    }
 }

@@ -4,6 +4,8 @@
 mod apiary;
 mod audit;
 mod config;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod demo;
 pub mod exit;
 mod run;

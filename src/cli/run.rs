@@ -21,6 +21,8 @@ pub(crate) fn run(global: &Global) -> anyhow::Result<Exit> {
         return Err(SettingsErrors(missing).into());
     }
     telemetry::init(&loaded.settings.log)?;
+    #[cfg(feature = "crash-points")]
+    let _armed = super::crash::arm()?;
     block_on(serve(loaded.settings)).context("the runtime can't be started")?
 }
 

@@ -3,6 +3,7 @@
 
 use std::thread::JoinHandle;
 
+use bzzz_actors::crash_points;
 use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded};
 use bzzz_actors::task::Lane;
 use tokio::sync::{mpsc, oneshot};
@@ -71,8 +72,18 @@ impl Writer {
 /// A caller that no longer waits for its answer is no error.
 fn carry_out(store: &mut Store, change: Change) {
     match change {
-        Change::Append(entries, reply) => drop(reply.send(store.append(&entries))),
-        Change::Settle(id, delivery, reply) => drop(reply.send(store.settle(id, &delivery))),
+        Change::Append(entries, reply) => {
+            crash_points::before("record events");
+            let appended = store.append(&entries);
+            crash_points::after("record events");
+            drop(reply.send(appended));
+        }
+        Change::Settle(id, delivery, reply) => {
+            crash_points::before("settle a notice");
+            let settled = store.settle(id, &delivery);
+            crash_points::after("settle a notice");
+            drop(reply.send(settled));
+        }
         Change::Shed(lane, keep, why, reply) => drop(reply.send(store.shed(lane, keep, &why))),
         #[cfg(test)]
         Change::LimitPages(pages) => store.limit_pages(pages),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use actix::MailboxError;
 
+use crate::crash_points;
 use crate::ports::code::CodeError;
 use crate::ports::forge::ForgeError;
 use crate::ports::journal::JournalError;
@@ -49,6 +50,8 @@ impl Tools {
         if self.task.phase.takes_a_place() {
             self.take_place().await;
         }
+        let act = effect.name();
+        crash_points::before(act);
         let carried = match effect {
             // Claims are settled by their manager before a task has a runner.
             Effect::SettleClaim { .. } => std::future::pending().await,
@@ -68,6 +71,7 @@ impl Tools {
             Effect::AwaitAnswer { .. } => self.await_answer().await,
             Effect::CleanUp { end } => self.clean_up(&end).await,
         };
+        crash_points::after(act);
         carried.map_or_else(|ended| ended, |event| Ended::With(Box::new(event)))
     }
 
