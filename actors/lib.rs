@@ -12,7 +12,6 @@ pub mod antennae;
 pub mod audit_logger;
 pub mod claim_manager;
 pub mod crash_points;
-pub mod crash_points;
 pub mod escalation_actor;
 pub mod jitter;
 pub mod node;
