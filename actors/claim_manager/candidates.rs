@@ -22,7 +22,7 @@ use super::rules::Decision;
 /// Found tasks that are remembered. More would wait for hours anyway, and are found again.
 const MAX_WAITING: usize = 1000;
 
-/// What may be tried for, oldest issue first, and what is being tried for.
+/// What may be tried for, a repository's oldest issue first, and what is being tried for.
 #[derive(Default)]
 pub(super) struct Candidates {
     /// Each with the branch to work from, if it is not the default one.
@@ -59,7 +59,7 @@ impl ClaimManager {
     /// Begins a try for each candidate that there is a place for. The place is taken before the try and given back
     /// after a lost one: more is never claimed than can be worked on.
     pub(super) fn try_candidates(&mut self, ctx: &mut Context<Self>) {
-        while !self.candidates.is_empty() {
+        while !self.takes_no_more && !self.candidates.is_empty() {
             let Ok(place) = self.deps.places.clone().try_acquire_owned() else { return };
             let Some((task, branch)) = self.candidates.begin() else { return };
             self.begin_try(task, branch, place, ctx);

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -28,13 +28,14 @@ use crate::jitter::Jitter;
 use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
 use crate::task::life::Task;
-use crate::task::{NodeId, Sha, TaskId};
+use crate::task::{NodeId, Sha, TaskEvent, TaskId};
 use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
 
 use candidates::Candidates;
 use desk::{Desk, DeskError};
 use failed::Failed;
 use lease::{Act, Lease};
+use recovery::Recovery;
 use rules::{Decision, Watch};
 
 pub use rules::Timing;
@@ -53,12 +54,14 @@ pub struct TaskFound {
     pub branch: Option<String>,
 }
 
-/// Move the task's branch to `commit` if, and only if, the task is still this node's.
+/// Move the task's branch to `commit` if, and only if, the task is still this node's. Whoever no longer wants it drops the
+/// receiver: nothing is pushed then that was not under way.
 #[derive(Message)]
-#[rtype(result = "Result<(), PublishError>")]
+#[rtype(result = "()")]
 pub struct Publish {
     pub task: TaskId,
     pub commit: Sha,
+    pub answer: oneshot::Sender<Result<(), PublishError>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,8 @@ pub enum PublishError {
     /// May pass.
     #[error(transparent)]
     Failed(#[from] DeskError),
+    #[error("whether the lease is still held is being looked up")]
+    Recovering,
 }
 
 /// The task is no longer worked on: others may take it. Succeeds when the lease is not held.
@@ -78,6 +83,11 @@ pub struct Release {
     /// A person is to look at it before this node tries again.
     pub has_failed: bool,
 }
+
+/// The node is to stop: no more tasks are claimed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TakeNoMore;
 
 /// The issue bears the label that calls for a person.
 #[derive(Message)]
@@ -108,6 +118,8 @@ pub struct ClaimManager {
     watch: Watch,
     candidates: Candidates,
     failed: Failed,
+    recovery: Recovery,
+    takes_no_more: bool,
 }
 
 struct Held {
@@ -124,6 +136,8 @@ impl ClaimManager {
             watch: Watch::default(),
             candidates: Candidates::default(),
             failed: Failed::default(),
+            recovery: Recovery::default(),
+            takes_no_more: false,
         }
     }
 
@@ -191,10 +205,20 @@ impl ClaimManager {
     }
 
     fn lose(&mut self, task: &TaskId, why: String, ctx: &mut Context<Self>) {
-        if self.held.remove(task).is_some() {
-            warn!(%task, why, "lease lost");
-            self.tell(TellTask { task: task.clone(), told: Told::LeaseLost { why } }, ctx);
-        }
+        let Some(held) = self.held.remove(task) else { return };
+        warn!(%task, why, "lease lost");
+        let (desk, lost) = (self.desk(), why.clone());
+        // In the journal first: a supervisor that restarts just now finds out from there.
+        let noted = async move {
+            desk.note(&held.lease.task, held.lease.epoch, TaskEvent::LeaseLost { why: lost }).await
+        };
+        let task = task.clone();
+        ctx.spawn(noted.into_actor(self).map(move |noted, manager, ctx| {
+            if let Err(error) = noted {
+                warn!(%task, %error, "the loss of a lease was not recorded");
+            }
+            manager.tell(TellTask { task, told: Told::LeaseLost { why } }, ctx);
+        }));
     }
 
     /// A supervisor that is not there (before its start, or while it restarts) finds out from the journal.
@@ -209,37 +233,66 @@ impl ClaimManager {
         }
     }
 
-    fn recover(&self, ctx: &mut Context<Self>) {
-        let desk = self.desk();
-        let looked = async move {
-            let tasks = desk.log.journal().unfinished().await.unwrap_or_default();
-            futures_util::future::join_all(tasks.into_iter().map(|task| look_until_clear(&desk, task))).await
-        };
-        ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| {
-            for (task, found) in found {
-                manager.take_up_again(task, found, ctx);
+    /// Looks up every lease that an earlier life of the node or of this actor may hold, each for itself.
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let log = self.deps.log.clone();
+        let read = async move { log.journal().unfinished().await };
+        ctx.spawn(read.into_actor(self).map(|unfinished, manager, ctx| match unfinished {
+            Ok(tasks) => {
+                manager.recovery.begin(&tasks);
+                for task in tasks {
+                    manager.look_up(task, ctx);
+                }
+            }
+            Err(error) => {
+                warn!(%error, "tasks of an earlier life can't be read yet");
+                ctx.run_later(RECOVERY_PAUSE, Self::recover);
             }
         }));
     }
 
+    fn look_up(&mut self, task: TaskId, ctx: &mut Context<Self>) {
+        let (desk, id) = (self.desk(), task.clone());
+        let looked = async move { look_until_clear(&desk, &id).await };
+        ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| manager.take_up_again(task, found, ctx)));
+    }
+
     fn take_up_again(&mut self, task: TaskId, found: recovery::Found, ctx: &mut Context<Self>) {
+        let is_released = self.recovery.end(&task);
         match found {
+            recovery::Found::Held(lease) if is_released => return self.let_go(lease, ctx),
             recovery::Found::Held(lease) => self.hold(lease),
+            recovery::Found::Lost { why } => {
+                // One that runs already has not read the journal since.
+                self.tell(TellTask { task: task.clone(), told: Told::LeaseLost { why } }, ctx);
+            }
             recovery::Found::NotNeeded => {}
             recovery::Found::Nothing => return,
         }
         info!(%task, "taken up again");
         self.tell(TaskClaimed { task, place: None }, ctx);
     }
+
+    fn let_go(&self, lease: Arc<Lease>, ctx: &mut Context<Self>) {
+        let desk = self.desk();
+        ctx.spawn(async move { release(&desk, &lease).await }.into_actor(self));
+    }
 }
 
-async fn look_until_clear(desk: &Desk, task: TaskId) -> (TaskId, recovery::Found) {
+async fn look_until_clear(desk: &Desk, task: &TaskId) -> recovery::Found {
     loop {
-        match recovery::look(desk, &task).await {
-            Ok(found) => return (task, found),
+        match recovery::look(desk, task).await {
+            Ok(found) => return found,
             Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
         }
         tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+}
+
+/// One that can't be released now runs out by itself.
+async fn release(desk: &Desk, lease: &Lease) {
+    if let Err(error) = lease.release(desk).await {
+        warn!(task = %lease.task, %error, "lease not released");
     }
 }
 
@@ -258,7 +311,8 @@ impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
     fn handle(&mut self, TaskFound { task, branch }: TaskFound, ctx: &mut Context<Self>) {
-        if !self.held.contains_key(&task) && !self.failed.is_left_alone(&task) {
+        let is_free = !self.held.contains_key(&task) && !self.failed.is_left_alone(&task);
+        if is_free && !self.takes_no_more {
             self.candidates.add(task, branch);
             self.try_candidates(ctx);
         }
@@ -266,26 +320,36 @@ impl Handler<TaskFound> for ClaimManager {
 }
 
 impl Handler<Publish> for ClaimManager {
-    type Result = ResponseActFuture<Self, Result<(), PublishError>>;
+    type Result = ();
 
-    fn handle(&mut self, Publish { task, commit }: Publish, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Publish { task, commit, answer }: Publish, ctx: &mut Context<Self>) {
         let Some(lease) = self.held.get(&task).map(|held| held.lease.clone()) else {
-            let why = "this node does not hold it".to_owned();
-            return Box::pin(async { Err(PublishError::LeaseLost(why)) }.into_actor(self));
+            let refusal = match self.recovery.is_under_way(&task) {
+                true => PublishError::Recovering,
+                false => PublishError::LeaseLost("this node does not hold it".to_owned()),
+            };
+            // Nobody may wait any more.
+            let _ = answer.send(Err(refusal));
+            return;
         };
         let desk = self.desk();
-        let published = async move { lease.publish(&desk, &commit).await };
-        Box::pin(published.into_actor(self).map(move |published, manager, _| match published {
-            Ok(Act::Done) => {
-                manager.held.remove(&task);
-                Ok(())
-            }
-            Ok(Act::Lost { why }) => {
-                manager.held.remove(&task);
-                Err(PublishError::LeaseLost(why))
-            }
-            Err(error) => Err(error.into()),
-        }))
+        let published = async move {
+            let published = lease.publish(&desk, &commit, || !answer.is_closed()).await;
+            (published, answer)
+        };
+        ctx.spawn(published.into_actor(self).map(move |(published, answer), manager, _| {
+            let told = match published {
+                // The lease stays here until it is let go: who asks again is told the same.
+                Ok(Act::Done) => Ok(()),
+                Ok(Act::Lost { .. }) if answer.is_closed() => return,
+                Ok(Act::Lost { why }) => {
+                    manager.held.remove(&task);
+                    Err(PublishError::LeaseLost(why))
+                }
+                Err(error) => Err(error.into()),
+            };
+            let _ = answer.send(told);
+        }));
     }
 }
 
@@ -296,15 +360,21 @@ impl Handler<Release> for ClaimManager {
         if has_failed {
             self.failed.note(task.clone());
         }
-        let Some(held) = self.held.remove(&task) else { return Box::pin(async {}.into_actor(self)) };
-        let desk = self.desk();
-        let released = async move {
-            // One that can't be released now runs out by itself.
-            if let Err(error) = held.lease.release(&desk).await {
-                warn!(%task, %error, "lease not released");
-            }
+        let Some(held) = self.held.remove(&task) else {
+            self.recovery.release(task);
+            return Box::pin(async {}.into_actor(self));
         };
-        Box::pin(released.into_actor(self))
+        let desk = self.desk();
+        Box::pin(async move { release(&desk, &held.lease).await }.into_actor(self))
+    }
+}
+
+impl Handler<TakeNoMore> for ClaimManager {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeNoMore, _: &mut Context<Self>) {
+        self.takes_no_more = true;
+        self.candidates = Candidates::default();
     }
 }
 

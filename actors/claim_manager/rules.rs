@@ -10,6 +10,8 @@ use crate::task::{Epoch, Sha, TaskId};
 
 /// No node's record makes others wait longer than this, whatever it says.
 const MAX_FOREIGN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// No task has had so many owners: a record that says so is none, and would leave no epoch for the next.
+const MAX_EPOCH: Epoch = Epoch(1 << 53);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -50,7 +52,7 @@ impl Watch {
             self.seen.remove(task);
             return Decision::Take { previous: None, epoch: last_epoch.next() };
         };
-        let Some(record) = &lease.record else {
+        let Some(record) = lease.record.as_ref().filter(|record| record.epoch < MAX_EPOCH) else {
             return Decision::Leave { holder: "an owner whose record this version can't read".to_owned() };
         };
         let take =

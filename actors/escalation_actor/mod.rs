@@ -27,11 +27,12 @@ use answer::first_answer;
 #[rtype(result = "Result<(), EscalationError>")]
 pub struct Escalate(pub Escalation);
 
-/// Waits for an answer to the question whose comment bears `marker`. Whoever no longer wants it drops the receiver.
+/// Waits for an answer to the question that was raised with `key` and whose comment bears `marker`. Whoever no longer wants it drops the receiver.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AwaitAnswer {
     pub task: TaskId,
+    pub key: String,
     pub marker: String,
     pub answer: oneshot::Sender<Answer>,
 }
@@ -49,14 +50,20 @@ pub struct EscalationDeps {
     pub forge: Arc<dyn Forge>,
     /// The pause between looks at an issue's comments.
     pub look_interval: Duration,
-    /// The longest that a task waits for an answer.
+    /// The longest that a task waits for an answer, from when this life of the actor heard of it.
     pub max_wait: Duration,
 }
 
 pub struct EscalationActor {
     deps: EscalationDeps,
-    /// Answers that the webhook gave at once, for whoever waits or will wait.
-    answers: HashMap<TaskId, watch::Sender<Option<String>>>,
+    /// The last answer that the webhook gave at once for each task, with its question, for whoever waits or will wait.
+    answers: HashMap<TaskId, watch::Sender<Option<Said>>>,
+}
+
+/// What the webhook answered to the question with this key.
+struct Said {
+    key: String,
+    text: String,
 }
 
 impl EscalationActor {
@@ -64,7 +71,7 @@ impl EscalationActor {
         Self { deps, answers: HashMap::new() }
     }
 
-    fn answers_for(&mut self, task: &TaskId) -> &watch::Sender<Option<String>> {
+    fn answers_for(&mut self, task: &TaskId) -> &watch::Sender<Option<Said>> {
         self.answers.entry(task.clone()).or_insert_with(|| watch::channel(None).0)
     }
 }
@@ -82,10 +89,11 @@ impl Handler<Escalate> for EscalationActor {
         let Some(webhook) = self.deps.webhook.clone() else {
             return Box::pin(async { Ok(()) }.into_actor(self));
         };
-        let raised = async move { (webhook.raise(&escalation).await, escalation.task) };
-        Box::pin(raised.into_actor(self).map(|(raised, task), actor, _| {
+        let raised = async move { (webhook.raise(&escalation).await, escalation) };
+        Box::pin(raised.into_actor(self).map(|(raised, escalation), actor, _| {
             if let Some(text) = raised? {
-                actor.answers_for(&task).send_replace(Some(text));
+                let said = Said { key: escalation.key, text };
+                actor.answers_for(&escalation.task).send_replace(Some(said));
             }
             Ok(())
         }))
@@ -96,14 +104,14 @@ impl Handler<AwaitAnswer> for EscalationActor {
     type Result = ();
 
     fn handle(&mut self, wait: AwaitAnswer, ctx: &mut Context<Self>) {
-        let AwaitAnswer { task, marker, mut answer } = wait;
+        let AwaitAnswer { task, key, marker, mut answer } = wait;
         let from_webhook = self.answers_for(&task).subscribe();
         let (forge, every) = (self.deps.forge.clone(), self.deps.look_interval);
         let until = Instant::now() + self.deps.max_wait;
         let id = task.clone();
         let answered = async move {
             tokio::select! {
-                said = said_by_webhook(from_webhook) => Some(said),
+                said = said_by_webhook(from_webhook, &key) => Some(said),
                 commented = comment(&*forge, &id, &marker, every) => Some(commented),
                 () = sleep_until(until) => Some(Answer::NotInTime),
                 () = answer.closed() => None,
@@ -116,10 +124,12 @@ impl Handler<AwaitAnswer> for EscalationActor {
     }
 }
 
-async fn said_by_webhook(mut answers: watch::Receiver<Option<String>>) -> Answer {
-    match answers.wait_for(Option::is_some).await {
-        Ok(text) => Answer::Given { by: "webhook".to_owned(), text: text.clone().unwrap_or_default() },
-        Err(_) => std::future::pending().await,
+/// A late answer to an earlier question is none to this one.
+async fn said_by_webhook(mut answers: watch::Receiver<Option<Said>>, key: &str) -> Answer {
+    let is_to_this = |said: &Option<Said>| said.as_ref().is_some_and(|said| said.key == key);
+    match answers.wait_for(is_to_this).await.as_deref() {
+        Ok(Some(said)) => Answer::Given { by: "webhook".to_owned(), text: said.text.clone() },
+        Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 

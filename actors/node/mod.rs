@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::antennae::{Antennae, AntennaeDeps};
 use crate::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
-use crate::claim_manager::{ClaimDeps, ClaimManager};
+use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::jitter::Jitter;
 use crate::outbox::{OutboxCourier, OutboxDeps};
@@ -41,6 +41,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 pub struct Node {
     pub log: AuditLog,
     tree: Tree,
+    claims: Addr<ClaimManager>,
     places: Arc<Semaphore>,
     max_tasks: usize,
     gave_up: mpsc::UnboundedReceiver<String>,
@@ -134,12 +135,12 @@ impl Node {
             poll_interval: config.poll_interval,
             hive_interval: config.hive_interval,
             jitter: outside.jitter,
-            claims,
+            claims: claims.clone(),
             tasks,
         };
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
-        Self { log, tree: start.tree, places, max_tasks: config.max_tasks, gave_up }
+        Self { log, tree: start.tree, claims, places, max_tasks: config.max_tasks, gave_up }
     }
 
     /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
@@ -154,6 +155,8 @@ impl Node {
     /// whether they all have.
     pub async fn drain(&mut self, grace: Duration) -> bool {
         self.tree.stop_last(STOP_GRACE).await;
+        // One that is restarting just now has forgotten what it might have claimed.
+        let _ = self.claims.send(TakeNoMore).await;
         let until = Instant::now() + grace;
         while self.places.available_permits() < self.max_tasks {
             if Instant::now() >= until {

@@ -127,7 +127,8 @@ pub(super) fn advised(advice_given: &[Review]) -> String {
 
 pub(super) fn human_answered(text: &str) -> String {
     format!(
-        "A person answered your question:\n\n{}\n\nYou have a new sandbox with your work as it was. Go on.",
+        "A person answered your question:\n\n{}\n\nYou have a new sandbox with what could be saved of your work. \
+         Go on.",
         fenced(text)
     )
 }

@@ -196,7 +196,7 @@ impl Epoch {
     pub const FIRST: Epoch = Epoch(1);
 
     pub fn next(self) -> Epoch {
-        Epoch(self.0 + 1)
+        Epoch(self.0.saturating_add(1))
     }
 }
 

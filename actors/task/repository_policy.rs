@@ -1,5 +1,5 @@
-//! `.bzzz.toml`: what a repository's own people ask of the nodes. Read by the host from the base commit of the
-//! default branch, never from a sandbox.
+//! `.bzzz.toml`: what a repository's own people ask of the nodes. Read by the host from the commit that the task works
+//! from, never from a sandbox.
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ pub struct RepositoryPolicy {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{FILE} on the default branch can't be used: {0}")]
+#[error("{FILE} at the base of the work can't be used: {0}")]
 pub struct PolicyError(String);
 
 /// Keys that are not known are left alone: a repository may be ahead of a node.
@@ -61,7 +61,7 @@ mod tests {
     fn what_can_not_be_run_is_refused_with_the_reason() {
         for bad in ["checks = 3", "checks = ['']", "checks = [", "checks = 'make test'"] {
             let error = RepositoryPolicy::parse(bad).unwrap_err().to_string();
-            assert!(error.starts_with(".bzzz.toml on the default branch"), "{error}");
+            assert!(error.starts_with(".bzzz.toml at the base of the work"), "{error}");
         }
         assert!(RepositoryPolicy::parse(&format!("checks = [{}]", "'x',".repeat(21))).is_err());
     }

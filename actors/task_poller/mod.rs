@@ -50,6 +50,9 @@ pub struct TaskPoller {
     deps: PollerDeps,
     watched: HashMap<RepoId, Watched>,
     hive_turn: Turn,
+    /// Hive has answered or failed since the start: it may name the branch of a repository that the configuration
+    /// names too, so nothing is polled before.
+    has_heard_of_hive: bool,
 }
 
 struct Watched {
@@ -61,7 +64,8 @@ struct Watched {
 
 impl TaskPoller {
     pub fn new(deps: PollerDeps) -> Self {
-        let mut poller = Self { deps, watched: HashMap::new(), hive_turn: Turn::now() };
+        let mut poller =
+            Self { deps, watched: HashMap::new(), hive_turn: Turn::now(), has_heard_of_hive: false };
         poller.watch(BTreeMap::new());
         poller
     }
@@ -85,6 +89,9 @@ impl TaskPoller {
         if self.deps.hive.is_some() && self.hive_turn.take(now) {
             self.ask_hive(ctx);
         }
+        if self.deps.hive.is_some() && !self.has_heard_of_hive {
+            return;
+        }
         let due = |(repo, watched): (&RepoId, &mut Watched)| {
             let (is_admitted, branch) = (watched.is_admitted, watched.branch.clone());
             watched.turn.take(now).then(|| Due { repo: repo.clone(), is_admitted, branch })
@@ -98,7 +105,7 @@ impl TaskPoller {
     fn ask_hive(&mut self, ctx: &mut Context<Self>) {
         let Some(hive) = self.deps.hive.clone() else { return };
         let asked = async move { hive.active_projects().await };
-        ctx.spawn(asked.into_actor(self).map(|asked, poller, _| {
+        ctx.spawn(asked.into_actor(self).map(|asked, poller, ctx| {
             let interval = (poller.deps.jitter)(poller.deps.hive_interval);
             match asked {
                 Ok(projects) => {
@@ -109,6 +116,9 @@ impl TaskPoller {
                     warn!(%error, "Hive's repositories not read, the known ones go on");
                     poller.hive_turn.failed(interval, None);
                 }
+            }
+            if !std::mem::replace(&mut poller.has_heard_of_hive, true) {
+                poller.tick(ctx);
             }
         }));
     }

@@ -200,8 +200,18 @@ impl TaskRunner {
 
     fn after_effect(&mut self, effect: Effect, ended: Ended, ctx: &mut Context<Self>) {
         match ended {
-            Ended::With(event) => self.happen(*event, ctx),
-            Ended::GivenUp(reason) => self.happen(TaskEvent::GaveUp { reason }, ctx),
+            Ended::With(event) if self.has_place(&event) => self.happen(*event, ctx),
+            Ended::GivenUp(reason) if self.has_place(&TaskEvent::GaveUp { reason: String::new() }) => {
+                self.happen(TaskEvent::GaveUp { reason }, ctx);
+            }
+            // What can't be said here may be different the next time; there is no other way out of the phase.
+            Ended::With(event) => {
+                let problem = format!("it ended with {}, which has no place here", event.kind());
+                self.after_effect(effect, Ended::Stalled { problem, retry_after: None }, ctx);
+            }
+            Ended::GivenUp(problem) => {
+                self.after_effect(effect, Ended::Stalled { problem, retry_after: None }, ctx);
+            }
             Ended::Stalled { problem, retry_after } => {
                 let what = effect.name();
                 let pause = self.stalls.pause(retry_after);
@@ -212,6 +222,11 @@ impl TaskRunner {
                 self.begin(effect, pause, ctx);
             }
         }
+    }
+
+    /// Whether the event changes anything in the task's life as it is now.
+    fn has_place(&self, event: &TaskEvent) -> bool {
+        self.task.as_ref().is_none_or(|task| task.clone().step(event).0 != *task)
     }
 
     fn stop_effect(&mut self) {

@@ -10,12 +10,14 @@ mod children;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{error, warn};
 
 use crate::jitter::Jitter;
+use crate::ports::journal::JournalError;
 use crate::supervisor::{ChildEvent, Report, What};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_runner::{Happened, Workbench};
@@ -65,6 +67,9 @@ pub struct TaskOver {
 #[rtype(result = "Vec<TaskId>")]
 pub struct UnderWay;
 
+/// The pause before a journal that can't be read is read again.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
+
 #[derive(Clone)]
 pub struct TaskSupervisorDeps {
     pub bench: Workbench,
@@ -107,20 +112,28 @@ impl TaskSupervisor {
         })
     }
 
-    fn take_up_again(&self, ctx: &mut Context<Self>) {
+    fn take_up_again(&mut self, ctx: &mut Context<Self>) {
         let bench = self.deps.bench.clone();
         let unfinished = async move {
             let mut found = Vec::new();
-            for id in bench.log.journal().unfinished().await.unwrap_or_default() {
-                if bench.read(&id).await.is_ok_and(|(task, _)| task.phase.has_runner()) {
+            for id in bench.log.journal().unfinished().await? {
+                if bench.read(&id).await?.0.phase.has_runner() {
                     found.push(id);
                 }
             }
-            found
+            Ok::<_, JournalError>(found)
         };
-        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| {
-            for task in found {
-                supervisor.begin(task, None, ctx);
+        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| match found {
+            Ok(found) => {
+                for task in found {
+                    if !supervisor.tasks.contains_key(&task) {
+                        supervisor.begin(task, None, ctx);
+                    }
+                }
+            }
+            Err(error) => {
+                error!(%error, "the tasks under way can't be read from the journal yet");
+                ctx.run_later(JOURNAL_PAUSE, Self::take_up_again);
             }
         }));
     }

@@ -53,7 +53,7 @@ fn a_check_that_hangs_has_failed_and_a_policy_that_can_not_be_read_is_said() {
         let story = node.until_over(&slow).await;
         assert_eq!(story.reason(), "the work was refused or failed its checks 1 times", "{story}");
         let story = node.until_over(&broken).await;
-        assert!(story.reason().starts_with(".bzzz.toml on the default branch can't be used"), "{story}");
+        assert!(story.reason().starts_with(".bzzz.toml at the base of the work can't be used"), "{story}");
         node.until_proposed(&well).await;
     });
 }

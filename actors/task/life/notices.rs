@@ -30,7 +30,13 @@ impl Task {
             (Phase::Escalating { .. }, Phase::Parked { question }) => self.escalated(node, question),
             (Phase::Parked { .. }, Phase::Preparing) => vec![labels(&[], &[label::NEEDS_HUMAN])],
             (Phase::Proposing, Phase::InReview) => self.proposed(),
-            (_, Phase::CleaningUp(End::Failed { reason })) => self.failed(node, reason),
+            // The question is nobody's any more, and its label would keep the next owner away.
+            (Phase::Parked { .. }, Phase::CleaningUp(End::LeaseLost { .. })) => {
+                vec![labels(&[], &[label::NEEDS_HUMAN])]
+            }
+            (phase, Phase::CleaningUp(End::Failed { reason })) => {
+                self.failed(node, reason, matches!(phase, Phase::Publishing { .. }))
+            }
             (_, Phase::CleaningUp(End::Cancelled { why })) => self.cancelled(why),
             (_, Phase::CleaningUp(End::Declined)) => vec![labels(&[label::NEEDS_HUMAN], &[label::COMPLETED])],
             _ => Vec::new(),
@@ -40,6 +46,11 @@ impl Task {
     /// Marks the comment that asks the last question; an answer is a later comment.
     pub fn question_marker(&self) -> String {
         format!("question-e{}-{}", self.epoch, self.escalations)
+    }
+
+    /// Names the last question at the webhook.
+    pub fn question_key(&self) -> String {
+        format!("{}/e{}/question-{}", self.id, self.epoch, self.escalations)
     }
 
     fn claimed(&self, node: &NodeId) -> Vec<Notice> {
@@ -55,7 +66,7 @@ impl Task {
     }
 
     fn escalated(&self, node: &NodeId, question: &str) -> Vec<Notice> {
-        let key = format!("{}/e{}/question-{}", self.id, self.epoch, self.escalations);
+        let key = self.question_key();
         let issue = self.issue.as_ref();
         let body = format!(
             "Bzzz node `{node}` is stuck here after {} commands and asks:\n\n{}\n\nAnswer with a comment on this \
@@ -96,14 +107,15 @@ impl Task {
         ]
     }
 
-    fn failed(&self, node: &NodeId, reason: &str) -> Vec<Notice> {
-        let work = match self.published {
-            None => {
-                format!("Nothing was published; the node keeps what it had (`bzzz tasks diff {}`).", self.id)
+    fn failed(&self, node: &NodeId, reason: &str, was_publishing: bool) -> Vec<Notice> {
+        let (diff, branch) = (format!("`bzzz tasks diff {}`", self.id), self.id.branch());
+        let work = match (&self.pull_request, &self.published) {
+            (Some(pull_request), _) => format!("Its pull request stays: {}", pull_request.url),
+            (None, Some(_)) => format!("The work is on the branch `{branch}`, without a pull request."),
+            (None, None) if was_publishing => {
+                format!("The node keeps what it had ({diff}); it may be on the branch `{branch}` too.")
             }
-            Some(_) => {
-                format!("The work is on the branch `{}`, without a pull request.", self.id.branch())
-            }
+            (None, None) => format!("Nothing was published; the node keeps what it had ({diff})."),
         };
         let body = format!(
             "Bzzz node `{node}` gave up on this issue after {} commands:\n\n{}\n\n{work} Remove the label `{}` to \

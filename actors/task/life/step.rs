@@ -41,7 +41,7 @@ impl Task {
                 self.checks.clone_from(checks);
                 Some(self.after_preparing())
             }
-            (phase, E::SandboxLost { .. }) if needs_work_sandbox(phase) => {
+            (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || needs_work_sandbox(phase) => {
                 self.sandbox_losses += 1;
                 Some(Phase::Preparing)
             }

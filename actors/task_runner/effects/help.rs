@@ -36,7 +36,8 @@ impl Tools {
     pub(super) async fn await_answer(&self) -> Carried {
         let marker = self.task.question_marker();
         let (answer, answered) = oneshot::channel();
-        let wait = AwaitAnswer { task: self.task.id.clone(), marker, answer };
+        let key = self.task.question_key();
+        let wait = AwaitAnswer { task: self.task.id.clone(), key, marker, answer };
         self.deps.bench.escalations.send(wait).await?;
         // Dropped when the actor went down: ask again.
         match answered.await.map_err(|_| Ended::from(MailboxError::Closed))? {

@@ -1,5 +1,7 @@
 //! From a checked tree to a pull request, and what becomes of it.
 
+use actix::MailboxError;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::claim_manager::{Publish, PublishError};
@@ -20,11 +22,13 @@ impl Tools {
             return Err(Ended::GivenUp("there is no base to publish on".to_owned()));
         };
         let commit = bench.code.commit(id, &base.commit, tree, &self.task.commit_message()).await?;
-        let publish = Publish { task: id.clone(), commit: commit.clone() };
-        match bench.claims.send(publish).await? {
+        let (answer, answered) = oneshot::channel();
+        bench.claims.send(Publish { task: id.clone(), commit: commit.clone(), answer }).await?;
+        // Dropped when the manager went down: ask again.
+        match answered.await.map_err(|_| Ended::from(MailboxError::Closed))? {
             Ok(()) => Ok(TaskEvent::Published { commit }),
             Err(PublishError::LeaseLost(why)) => Ok(TaskEvent::LeaseLost { why }),
-            Err(error @ PublishError::Failed(_)) => Err(stalled(error)),
+            Err(error @ (PublishError::Failed(_) | PublishError::Recovering)) => Err(stalled(error)),
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::antennae::DiscussPlan;
 use crate::ports::code::CodeError;
+use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
 use crate::ports::sandbox::{CommandOutcome, SandboxError};
 use crate::reasoner_actor::{Answered, DraftPlan, NextStep, ReasonerError, observation};
@@ -17,6 +18,8 @@ use super::{Carried, Ended, Tools, stalled};
 
 /// A model that is not on its server is looked for again after this long: someone may be pulling it.
 const MISSING_MODEL_PAUSE: Duration = Duration::from_secs(60);
+/// The pause before an output that could not be stored is stored again: the disk is full, most likely.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// Half of what the model sees of its own diff, in bytes.
 const HALF_SHOWN_DIFF_BYTES: usize = 6000;
 
@@ -45,7 +48,14 @@ impl Tools {
         let Ok(()) = self.deps.sandbox.send(run).await else { return Ok(recall(step)) };
         let Ok(ran) = answered.await else { return Ok(recall(step)) };
         match ran {
-            Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
+            // Only the storing may be tried again: the command has run.
+            Ok(outcome) => loop {
+                match self.observed(&outcome).await {
+                    Ok(outcome) => return Ok(TaskEvent::CommandFinished { step, outcome }),
+                    Err(error) => tracing::warn!(step, %error, "the command's output can't be kept yet"),
+                }
+                tokio::time::sleep(STORE_PAUSE).await;
+            },
             // The backend went away in the middle: the same.
             Err(SandboxError::Unavailable(why)) => Ok(TaskEvent::SandboxLost { why }),
             Err(error) => Err(error.into()),
@@ -81,7 +91,7 @@ impl Tools {
     }
 
     /// An outcome as the journal keeps it; the whole output goes to the blob store when it is not all shown.
-    pub(super) async fn observed(&self, outcome: &CommandOutcome) -> Result<Observed, Ended> {
+    pub(super) async fn observed(&self, outcome: &CommandOutcome) -> Result<Observed, JournalError> {
         let shown = observation::shown(&outcome.output);
         let whole = match observation::whole(&outcome.output, &shown) {
             Some(bytes) => Some(self.deps.bench.log.put_blob(&bytes).await?),

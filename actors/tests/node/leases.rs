@@ -2,7 +2,9 @@
 
 use crate::world::git::Fault;
 use crate::world::*;
-use crate::{DONE, PLAN, WRITE, one};
+use crate::{DONE, HANG, PLAN, WRITE, one};
+use bzzz_actors::ports::claims::LeaseState;
+use bzzz_actors::ports::forge::ForgeError;
 use bzzz_actors::task::TaskEvent;
 
 #[test]
@@ -112,5 +114,61 @@ fn a_dead_nodes_task_is_taken_over_after_its_lease_ran_out() {
         assert_eq!(epoch.0, 2);
         assert!(began.elapsed() >= 17 * MINUTE, "{:?}", began.elapsed());
         two.stop().await;
+    });
+}
+
+#[test]
+fn a_question_whose_lease_is_lost_keeps_nobody_from_the_issue() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, WRITE, "```help\nWhich fuel?\n```", WRITE, DONE, DONE]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("escalated").await;
+        world.git.fail_swaps([Fault::LostBefore; 10_000]);
+        story.until_kind("cleaned_up").await;
+        world.git.end_faults();
+        story.until_kind("claimed").await;
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_task_that_is_given_up_while_its_push_waits_publishes_nothing() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, WRITE, DONE, DONE]);
+        world.config.pace.wall_time = 5 * MINUTE;
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("checks_finished").await;
+        world.git.fail_swaps([Fault::LostBefore; 26]);
+        story.until_kind("cleaned_up").await;
+        tokio::time::sleep(15 * MINUTE).await;
+        let is_published = world.git.branch(&one()).is_some();
+        let state = world.git.record(&one()).unwrap().state;
+        let expected = if is_published { LeaseState::Done } else { LeaseState::Released };
+        assert_eq!(state, expected);
+        let said = world.forge.bodies().pop().unwrap();
+        assert!(!said.contains("Nothing was published") || !is_published, "{said}");
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_node_that_is_to_stop_claims_nothing_more() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, WRITE, HANG, DONE, DONE]);
+        world.config.max_tasks = 4;
+        world.forge.have_issues(12);
+        let no_labels =
+            ForgeError::Forbidden { call: String::new(), permission: String::new(), message: String::new() };
+        world.forge.fail_labels(Some(no_labels));
+        let mut node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("command_finished").await;
+        let claimed = || world.journal.kinds().iter().filter(|it| **it == "claimed").count();
+        assert_eq!(claimed(), 4);
+        assert!(node.drain(30 * MINUTE).await);
+        assert_eq!(claimed(), 4);
+        node.stop().await;
     });
 }

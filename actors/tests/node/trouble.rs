@@ -148,3 +148,30 @@ fn a_task_that_takes_too_long_fails_with_its_diff_kept() {
         node.stop().await;
     });
 }
+
+#[test]
+fn a_sandbox_that_is_lost_while_it_is_prepared_is_made_again() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+        world.sandboxes.lose_imports(2);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("pull_request_opened").await;
+        assert_eq!(story.kinds.iter().filter(|it| **it == "sandbox_lost").count(), 2);
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_command_whose_output_can_not_be_stored_at_once_is_not_run_again() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, "```sh\ncolour\n```", WRITE, DONE, DONE]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("plan_settled").await;
+        world.journal.fail_blobs(2);
+        story.until_kind("pull_request_opened").await;
+        assert_eq!(world.sandboxes.ran().iter().filter(|it| *it == "colour").count(), 1);
+        node.stop().await;
+    });
+}

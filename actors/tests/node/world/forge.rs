@@ -24,6 +24,8 @@ struct State {
     can_push: bool,
     /// What every change of labels is answered with.
     label_failure: Option<ForgeError>,
+    /// How many issues there are, all alike.
+    issues: u64,
 }
 
 impl MemoryForge {
@@ -46,8 +48,13 @@ impl MemoryForge {
             failures: VecDeque::new(),
             can_push: true,
             label_failure: None,
+            issues: 1,
         };
         Self { git, state: Mutex::new(state) }
+    }
+
+    pub fn have_issues(&self, count: u64) {
+        self.state.lock().unwrap().issues = count;
     }
 
     pub fn close_issue(&self) {
@@ -124,8 +131,10 @@ impl Forge for MemoryForge {
 
     async fn open_issues(&self, _: &RepoId, label: &str) -> Result<IssueList, ForgeError> {
         self.call(|state| {
-            let issues =
-                Some(state.issue.clone()).into_iter().filter(|issue| issue.is_wanted(label)).collect();
+            let issues = (1..=state.issues)
+                .map(|number| Issue { number, ..state.issue.clone() })
+                .filter(|issue| issue.is_wanted(label))
+                .collect();
             Ok(IssueList { issues, changed: true, not_before: None })
         })
     }

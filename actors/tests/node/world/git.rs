@@ -24,6 +24,8 @@ struct State {
     faults: VecDeque<Fault>,
     swaps: usize,
     next_sha: u64,
+    denied: Option<String>,
+    panics_in_draft: bool,
 }
 
 /// What goes wrong with the next swap.
@@ -42,6 +44,20 @@ impl MemoryGit {
 
     pub fn fail_swaps(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// The repository whose claims may not be read.
+    pub fn deny(&self, repo: Option<&str>) {
+        self.state.lock().unwrap().denied = repo.map(str::to_owned);
+    }
+
+    /// The next draft of a lease panics in the adapter.
+    pub fn panic_in_draft(&self) {
+        self.state.lock().unwrap().panics_in_draft = true;
+    }
+
+    pub fn end_faults(&self) {
+        self.state.lock().unwrap().faults.clear();
     }
 
     /// Another node writes its own lease, whatever stood there.
@@ -79,6 +95,9 @@ impl State {
 impl Claims for MemoryGit {
     async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
         let state = self.state.lock().unwrap();
+        if state.denied.as_deref() == Some(&task.repo.to_string()) {
+            return Err(ClaimsError::Denied { repo: task.repo.clone(), message: "404".into() });
+        }
         Ok(state
             .claims
             .get(task)
@@ -91,6 +110,10 @@ impl Claims for MemoryGit {
 
     async fn draft(&self, _: Option<&Sha>, record: &LeaseRecord) -> Result<Sha, ClaimsError> {
         let mut state = self.state.lock().unwrap();
+        if std::mem::take(&mut state.panics_in_draft) {
+            drop(state);
+            panic!("the adapter panics");
+        }
         let sha = state.fresh_sha();
         state.drafted.insert(sha.clone(), record.clone());
         Ok(sha)

@@ -17,6 +17,10 @@ struct State {
     blobs: HashMap<String, Vec<u8>>,
     /// The next appends fail, that many times.
     failing_appends: u32,
+    failing_blobs: u32,
+    failing_unfinished: u32,
+    /// The append of such an event panics, once.
+    panicking_kind: Option<&'static str>,
 }
 
 impl State {
@@ -36,8 +40,33 @@ impl MemoryJournal {
         self.state.lock().unwrap().events.iter().map(|it| it.event.kind()).collect()
     }
 
+    pub fn kinds_of(&self, task: &str) -> Vec<&'static str> {
+        let state = self.state.lock().unwrap();
+        state.events.iter().filter(|it| it.task.to_string() == task).map(|it| it.event.kind()).collect()
+    }
+
+    pub fn fail_blobs(&self, count: u32) {
+        self.state.lock().unwrap().failing_blobs = count;
+    }
+
+    pub fn fail_unfinished(&self, count: u32) {
+        self.state.lock().unwrap().failing_unfinished = count;
+    }
+
+    pub fn panic_on(&self, kind: &'static str) {
+        self.state.lock().unwrap().panicking_kind = Some(kind);
+    }
+
     pub fn fail_appends(&self, count: u32) {
         self.state.lock().unwrap().failing_appends = count;
+    }
+
+    fn is_to_fail(&self, count: impl Fn(&mut State) -> &mut u32) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let left = count(&mut state);
+        let fails = *left > 0;
+        *left = left.saturating_sub(1);
+        fails
     }
 
     /// A journal as it would be had the node died after its first `count` events.
@@ -46,7 +75,7 @@ impl MemoryJournal {
         let events: Vec<Recorded> = state.events[..count].to_vec();
         let last = events.last().map(|it| it.seq.0).unwrap_or_default();
         let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
-        let state = State { events, outbox, blobs: state.blobs.clone(), failing_appends: 0 };
+        let state = State { events, outbox, blobs: state.blobs.clone(), ..State::default() };
         Self { state: Mutex::new(state) }
     }
 }
@@ -58,6 +87,13 @@ impl Journal for MemoryJournal {
         if state.failing_appends > 0 {
             state.failing_appends -= 1;
             return Err(JournalError::Unavailable("no space left on device".into()));
+        }
+        if let Some(kind) = state.panicking_kind
+            && entries.iter().any(|entry| entry.event.kind() == kind)
+        {
+            state.panicking_kind = None;
+            drop(state);
+            panic!("the adapter panics");
         }
         let mut recorded = Vec::new();
         for Entry { task, epoch, event, notices } in entries {
@@ -90,6 +126,9 @@ impl Journal for MemoryJournal {
     }
 
     async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        if self.is_to_fail(|state| &mut state.failing_unfinished) {
+            return Err(JournalError::Unavailable("busy".into()));
+        }
         let mut unfinished = Vec::new();
         for task in self.tasks().await? {
             let events = self.events_of(&task, Seq::default()).await?;
@@ -101,6 +140,9 @@ impl Journal for MemoryJournal {
     }
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
+        if self.is_to_fail(|state| &mut state.failing_blobs) {
+            return Err(JournalError::Unavailable("no space left on device".into()));
+        }
         let mut state = self.state.lock().unwrap();
         let name = format!("blob-{}", state.blobs.len());
         state.blobs.insert(name.clone(), bytes.to_vec());

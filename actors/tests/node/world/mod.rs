@@ -16,6 +16,7 @@ use bzzz_actors::claim_manager::Timing;
 use bzzz_actors::jitter::no_jitter;
 use bzzz_actors::node::{Node, NodeConfig, Outside, Ports};
 use bzzz_actors::outbox::OutboxPace;
+use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::journal::Recorded;
 use bzzz_actors::ports::swarm::{Announcement, Swarm, SwarmError};
 use bzzz_actors::reasoner_actor::ModelChoice;
@@ -39,6 +40,7 @@ pub struct World {
     pub sandboxes: MemorySandboxes,
     pub model: Arc<Script>,
     pub config: NodeConfig,
+    pub webhook: Option<Arc<dyn Escalations>>,
 }
 
 struct Alone;
@@ -65,6 +67,7 @@ impl World {
             model: Arc::new(Script::new(replies)),
             git,
             config: config("node-1"),
+            webhook: None,
         }
     }
 
@@ -83,7 +86,7 @@ impl World {
             model: self.model.clone(),
             swarm: Arc::new(Alone),
             hive: None,
-            webhook: None,
+            webhook: self.webhook.clone(),
         };
         let nonce = {
             let counter = std::sync::atomic::AtomicU64::new(0);

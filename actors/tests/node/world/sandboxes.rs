@@ -24,6 +24,9 @@ struct State {
     standing: HashMap<SandboxSpec, Arc<MemorySandbox>>,
     started: usize,
     failing_checks: u32,
+    losing_imports: u32,
+    /// Every command that ran in any of them.
+    ran: Vec<String>,
 }
 
 impl MemorySandboxes {
@@ -45,6 +48,15 @@ impl MemorySandboxes {
             }
             !dies
         });
+    }
+
+    /// The next sandboxes are lost while code is put in.
+    pub fn lose_imports(&self, count: u32) {
+        self.state.lock().unwrap().losing_imports = count;
+    }
+
+    pub fn ran(&self) -> Vec<String> {
+        self.state.lock().unwrap().ran.clone()
     }
 
     /// The next runs of checks fail.
@@ -118,6 +130,11 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
+        let losing = std::mem::take(&mut self.home.state.lock().unwrap().losing_imports);
+        if losing > 0 {
+            self.home.state.lock().unwrap().losing_imports = losing - 1;
+            return Err(SandboxError::Lost("killed while code was put in".into()));
+        }
         if let Some((_, tree)) = &code.changes {
             let written = u64::from_str_radix(tree.as_str(), 16).unwrap();
             self.ran.lock().unwrap().extend((0..written).map(|_| "write".to_owned()));
@@ -128,6 +145,7 @@ impl Sandbox for MemorySandbox {
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
         let _turn = self.turn.lock().await;
         self.ran.lock().unwrap().push(request.command.clone());
+        self.home.state.lock().unwrap().ran.push(request.command.clone());
         assert!(request.command != "panic", "the adapter panics");
         let mut is_alive = self.is_alive.subscribe();
         let died = async {
@@ -140,6 +158,7 @@ impl Sandbox for MemorySandbox {
                     let after_ms = request.timeout.as_millis() as u64;
                     CommandOutcome { ending: Ending::TimedOut { after_ms }, ..exited(0, "") }
                 }
+                _ if request.command == "colour" => exited(0, "\x1b[31mred\n"),
                 Some(code) => exited(code.parse().unwrap(), ""),
                 None => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
