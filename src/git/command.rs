@@ -1,6 +1,7 @@
 //! A git command as it is to be run, what may go wrong with it, and what it leaves.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ pub(super) const SMALL_OUTPUT_BYTES: usize = 1024 * 1024;
 /// The longest text of git's that is passed on in an error, in bytes.
 const MAX_ERROR_BYTES: usize = 500;
 
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 /// A git command did not do what was asked. Each text names the subcommand; none holds a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum GitError {
@@ -24,6 +28,9 @@ pub(super) enum GitError {
     TooMuchOutput { subcommand: &'static str, max: usize },
     #[error("git {subcommand} failed ({how}): {stderr}")]
     Failed { subcommand: &'static str, how: String, stderr: String },
+    /// This host had too little of something to run it to its end.
+    #[error("git {subcommand} could not run: {problem}")]
+    Starved { subcommand: &'static str, problem: String },
     #[error("{what}: {problem}")]
     Io { what: &'static str, problem: String },
 }
@@ -73,7 +80,7 @@ impl KernelLimits {
         ];
         let set = wanted.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let lines: Vec<String> =
-            set.map(|(name, value)| format!("ulimit -{name} {value} 2>/dev/null\n")).collect();
+            set.map(|(name, value)| format!("ulimit -S -{name} {value} 2>/dev/null\n")).collect();
         format!("{}exec git \"$@\"", lines.concat())
     }
 }
@@ -184,6 +191,11 @@ impl Output {
     }
 
     pub(super) fn failure(&self) -> GitError {
+        // Nobody here sends these, and no limit of ours: most often the kernel does, for want of memory.
+        if matches!(self.status.signal(), Some(SIGKILL | SIGTERM)) {
+            let problem = format!("it was killed from outside ({})", self.status);
+            return GitError::Starved { subcommand: self.subcommand, problem };
+        }
         GitError::Failed {
             subcommand: self.subcommand,
             how: self.status.to_string(),

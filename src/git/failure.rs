@@ -9,7 +9,9 @@ use super::remote::{Failure, failure_of};
 pub(super) fn code_error(error: GitError) -> CodeError {
     let text = error.to_string();
     match error {
-        GitError::TimedOut { .. } | GitError::Io { .. } => CodeError::Unavailable(text),
+        GitError::TimedOut { .. } | GitError::Starved { .. } | GitError::Io { .. } => {
+            CodeError::Unavailable(text)
+        }
         GitError::Failed { .. } if failure_of(&text) == Failure::Passing => CodeError::Unavailable(text),
         GitError::Failed { .. } | GitError::NotStarted { .. } | GitError::TooMuchOutput { .. } => {
             CodeError::Failed(text)

@@ -19,7 +19,7 @@ use super::objects::{self, ObjectInfo};
 use super::options::GitLimits;
 use super::paths;
 use super::program::Program;
-use super::remote::is_disk_full;
+use super::remote::is_host_trouble;
 
 /// The part of a diff that is kept as text.
 const MAX_DIFF_BYTES: usize = 256 * 1024;
@@ -99,7 +99,10 @@ impl Import<'_> {
         match self.program.run(run).await.and_then(|output| output.checked()) {
             Ok(_) => Ok(()),
             Err(error @ GitError::Failed { .. }) => match error.to_string() {
-                text if is_disk_full(&text) => Err(CodeError::Unavailable(text)),
+                // What git runs out of here is the memory that it was given for this.
+                text if is_host_trouble(&text) && !text.contains("emory") => {
+                    Err(CodeError::Unavailable(text))
+                }
                 text => Err(refused(format!("git does not accept what the sandbox made: {text}"))),
             },
             Err(GitError::TimedOut { limit, .. }) => {

@@ -1,17 +1,20 @@
 //! The lease commits: written here, read from the server. `claims.git` is a cache of them; what counts is the server.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bzzz_actors::ports::claims::{ClaimsError, LeaseRecord, SeenLease};
 use bzzz_actors::task::{RepoId, Sha, TaskId};
 
 use super::Git;
 use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::import::init_borrowing;
 use super::mirror::has_hit_limit;
 use super::names::{branch_ref, claim_ref, seen_claim_ref};
-use super::remote::{Failure, failure_of};
+use super::remote::{Failure, allow_local, failure_of};
 
 /// The longest message of a lease commit that is read, in bytes. Ours have some hundred.
 const MAX_RECORD_BYTES: usize = 16 * 1024;
@@ -25,6 +28,35 @@ const MAX_SAMPLED: usize = 40;
 /// Old enough that no command still needs it; an older lease that is needed is fetched again.
 const PRUNED_AGE: &str = "--prune=7.days.ago";
 const TIDY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Its age tells when that was last done.
+const TIDIED_MARK: &str = "tidied";
+const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3600);
+/// Claim references that bring too much and are not fetched again. Past it the oldest is, once more.
+const MAX_UNREADABLE: usize = 256;
+
+const FETCH_OPTIONS: [&str; 4] = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"];
+
+fn fetch_of(url: String, from: &str, to: &str) -> Run {
+    Run::new("fetch").args(FETCH_OPTIONS).arg(url).arg(format!("+{from}:{to}"))
+}
+
+/// The ids of claims that are no leases, by their size alone.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableLeases(Mutex<VecDeque<Sha>>);
+
+impl UnreadableLeases {
+    fn note(&self, sha: Sha) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() == MAX_UNREADABLE {
+            known.pop_front();
+        }
+        known.push_back(sha);
+    }
+
+    fn has(&self, sha: &Sha) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(sha)
+    }
+}
 
 /// For a command that spoke to the server: it may have had its effect.
 pub(super) fn claims_error(repo: &RepoId, error: GitError) -> ClaimsError {
@@ -34,7 +66,9 @@ pub(super) fn claims_error(repo: &RepoId, error: GitError) -> ClaimsError {
             Failure::Denied => ClaimsError::Denied { repo: repo.clone(), message },
             Failure::Passing | Failure::Other => ClaimsError::Unclear(message),
         },
-        GitError::TimedOut { .. } | GitError::Io { .. } => ClaimsError::Unclear(message),
+        GitError::TimedOut { .. } | GitError::Starved { .. } | GitError::Io { .. } => {
+            ClaimsError::Unclear(message)
+        }
         GitError::NotStarted { .. } | GitError::TooMuchOutput { .. } => ClaimsError::Failed(message),
     }
 }
@@ -100,17 +134,18 @@ impl Git {
     /// Brings the lease to this host, and returns the one that the claim is at then: it may have moved meanwhile.
     async fn fetch_lease(&self, task: &TaskId, sha: &Sha) -> Result<Sha, ClaimsError> {
         let claims = self.claims_repository().await?;
-        if self.has_lease(sha).await? {
+        if self.unreadable_leases.has(sha) || self.has_lease(sha).await? {
             return Ok(sha.clone());
         }
+        // Whatever a reference is moved to is tried out elsewhere first: what is too large leaves nothing here.
+        let folder = self.home.work_folder().map_err(failed)?;
+        let scratch = folder.path().join("claim.git");
+        init_borrowing(&self.program, &scratch, &claims.join("objects")).await.map_err(failed)?;
         let seen = seen_claim_ref(task);
-        let fetch = Run::new("fetch")
-            .in_repository(&claims)
-            .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
-            .arg(self.remote.url(&task.repo))
-            .arg(format!("+{}:{seen}", claim_ref(task)))
-            // A few commits at a time: packs would pile up.
-            .config("fetch.unpackLimit", "1000")
+        let fetch = fetch_of(self.remote.url(&task.repo), &claim_ref(task), &seen)
+            .in_repository(&scratch)
+            // One pack, so that one limit holds all of it.
+            .config("fetch.unpackLimit", "1")
             .timeout(self.options.limits.claim_timeout)
             .kernel_limits(KernelLimits {
                 file_bytes: Some(MAX_LEASE_PACK_BYTES),
@@ -120,11 +155,18 @@ impl Git {
             self.program.run(self.remote.allow(fetch)).await.map_err(|e| claims_error(&task.repo, e))?;
         if !output.is_success() {
             // Whatever it is, it is no lease that can be read; its id is known.
-            if has_hit_limit(&claims, MAX_LEASE_PACK_BYTES) {
+            if has_hit_limit(&scratch, MAX_LEASE_PACK_BYTES) {
+                self.unreadable_leases.note(sha.clone());
                 return Ok(sha.clone());
             }
             return Err(claims_error(&task.repo, output.failure()));
         }
+        let run = Run::new("fetch").in_repository(&claims);
+        let (run, scratch) = allow_local(run, &scratch);
+        // A few commits at a time: packs would pile up.
+        let keep = run.args(FETCH_OPTIONS).arg(scratch).arg(format!("+{seen}:{seen}"));
+        let keep = keep.config("fetch.unpackLimit", "1000").timeout(self.options.limits.claim_timeout);
+        self.program.run(keep).await.and_then(|output| output.checked()).map_err(failed)?;
         let run = Run::new("rev-parse").in_repository(&claims).args(["--verify", "--quiet", &seen]);
         let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(failed)?;
         output.text().parse().map_err(failed)
@@ -164,9 +206,14 @@ impl Git {
         Ok(lease)
     }
 
-    /// Drops leases of long ago in the background, once there are many.
+    /// Drops leases of long ago in the background, once there are many, and not again soon: what is young stays.
     fn tidy_claims(&self) {
         let claims = self.home.claims();
+        let is_recent = |tidied: SystemTime| tidied.elapsed().is_ok_and(|age| age < TIDY_PAUSE);
+        let mark = claims.join(TIDIED_MARK);
+        if std::fs::metadata(&mark).and_then(|it| it.modified()).is_ok_and(is_recent) {
+            return;
+        }
         let sample = std::fs::read_dir(claims.join("objects").join(SAMPLED_FOLDER));
         let count = sample.map_or(0, Iterator::count);
         if count <= MAX_SAMPLED || self.tidying.swap(true, Ordering::AcqRel) {
@@ -176,7 +223,10 @@ impl Git {
         tokio::spawn(async move {
             let gc =
                 Run::new("gc").in_repository(&claims).args(["--quiet", PRUNED_AGE]).timeout(TIDY_TIMEOUT);
-            if let Err(error) = program.run(gc).await.and_then(|output| output.checked()) {
+            let tidied = program.run(gc).await.and_then(|output| output.checked());
+            if let Err(error) = tidied.map(|_| ()).and_then(|()| {
+                std::fs::write(&mark, "").map_err(GitError::io("the mark of the last tidying"))
+            }) {
                 tracing::warn!(%error, "old leases can't be dropped from the cache");
             }
             tidying.store(false, Ordering::Release);

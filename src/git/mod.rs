@@ -68,6 +68,7 @@ pub struct Git {
     claims_lock: Mutex<()>,
     /// The claims' repository is being tidied.
     tidying: Arc<AtomicBool>,
+    unreadable_leases: leases::UnreadableLeases,
 }
 
 impl Git {
@@ -96,6 +97,7 @@ impl Git {
             task_locks: Locks::default(),
             claims_lock: Mutex::default(),
             tidying: Arc::default(),
+            unreadable_leases: leases::UnreadableLeases::default(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! no hook, no transport but the one that it was given; time and output are limited; when the call is dropped or its
 //! time is over, the process and its children are killed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -47,8 +48,12 @@ impl Program {
 
     pub(super) async fn run(&self, run: Run) -> Result<Output, GitError> {
         let subcommand = run.subcommand;
-        let not_started =
-            |error: std::io::Error| GitError::NotStarted { subcommand, problem: error.to_string() };
+        let not_started = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+                GitError::NotStarted { subcommand, problem: error.to_string() }
+            }
+            _ => GitError::Starved { subcommand, problem: error.to_string() },
+        };
         let (input, stdin) = match run.input {
             Input::Nothing => (Vec::new(), Stdio::null()),
             Input::Bytes(ref bytes) => (bytes.clone(), Stdio::piped()),
@@ -62,7 +67,7 @@ impl Program {
             .map_err(|_| GitError::TimedOut { subcommand, limit: run.timeout })??;
         group.ended();
         if status.code() == Some(NOT_FOUND) {
-            return Err(not_started(std::io::ErrorKind::NotFound.into()));
+            return Err(not_started(ErrorKind::NotFound.into()));
         }
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         let stderr = run.secrets.iter().fold(stderr, |text, secret| text.replace(secret.as_str(), "***"));

@@ -120,10 +120,37 @@ pub(super) fn is_disk_full(stderr: &str) -> bool {
     ["No space left on device", "Disk quota exceeded"].iter().any(|words| stderr.contains(words))
 }
 
+/// This host has too little of something just now, or the disk does not take what is written.
+pub(super) fn is_host_trouble(text: &str) -> bool {
+    let words = [
+        "Out of memory",
+        "out of memory",
+        "malloc failed",
+        "unable to create thread",
+        "unable to create threaded",
+        "cannot fork",
+        "Cannot fork",
+        "Resource temporarily unavailable",
+        "Too many open files",
+        "Read-only file system",
+        "Input/output error",
+    ];
+    is_disk_full(text) || words.iter().any(|words| text.contains(words))
+}
+
+/// Git's own words: without the addresses, paths and names in them, which may contain any word.
+fn own_words(stderr: &str) -> String {
+    let is_gits = |token: &&str| !token.contains('/');
+    let unquoted = |line: &str| line.split('\'').step_by(2).collect::<Vec<_>>().join("''");
+    let lines = stderr.lines().map(unquoted);
+    let words = lines.map(|line| line.split(' ').filter(is_gits).collect::<Vec<_>>().join(" "));
+    words.collect::<Vec<_>>().join("\n").to_ascii_lowercase()
+}
+
 pub(super) fn failure_of(stderr: &str) -> Failure {
-    let text = stderr.to_ascii_lowercase();
+    let text = own_words(stderr);
     let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
-    if is_disk_full(stderr) || says(&["error: 408", "error: 429"]) {
+    if is_host_trouble(stderr) || says(&["error: 408", "error: 429"]) {
         return Failure::Passing;
     }
     let denied = [
@@ -133,15 +160,16 @@ pub(super) fn failure_of(stderr: &str) -> Failure {
         "invalid credentials",
         "returned error: 3",
         "returned error: 4",
-        "permission to",
-        "permission denied",
-        "access denied",
-        "write access",
+        "remote: permission to",
+        "remote: permission denied",
+        "remote: access denied",
+        "remote: write access",
         "repository not found",
-        "' not found",
+        "'' not found",
         "does not appear to be a git repository",
         "repository does not exist",
-        "redirection",
+        "redirects are not followed",
+        "unable to update url base from redirection",
         "does not support --atomic",
     ];
     if says(&denied) {
@@ -150,18 +178,27 @@ pub(super) fn failure_of(stderr: &str) -> Failure {
     let passing = [
         "unable to access",
         "could not resolve",
-        "connect to",
-        "connection",
+        "failed to connect to",
+        "couldn't connect to",
+        "connection reset",
+        "connection refused",
+        "connection timed out",
+        "connection was",
         "timed out",
-        "timeout",
         "hung up",
         "early eof",
         "rpc failed",
         "returned error: 5",
         "unexpected disconnect",
-        "ssl",
-        "tls",
-        "curl",
+        "ssl_",
+        "ssl connect",
+        "gnutls",
+        "tls connect",
+        "curl 1",
+        "curl 2",
+        "curl 3",
+        "curl 5",
+        "curl 9",
         "internal server error",
     ];
     if says(&passing) { Failure::Passing } else { Failure::Other }
@@ -200,6 +237,15 @@ mod tests {
             ("fatal: write error: No space left on device", Failure::Passing),
             ("fatal: the remote end hung up unexpectedly", Failure::Passing),
             ("fatal: bad object HEAD", Failure::Other),
+            (
+                "fatal: unable to access 'https://h/johngodley/redirection.git/': Could not resolve host: h",
+                Failure::Passing,
+            ),
+            ("error: https://h/openssl/openssl.git did not send all necessary objects", Failure::Other),
+            ("error: object file /d/mirrors/curl/curl.git/objects/1a/2b is empty", Failure::Other),
+            ("remote: Permission to a/b.git denied to user.", Failure::Denied),
+            ("fatal: write error: Permission denied", Failure::Other),
+            ("fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Failure::Passing),
         ];
         for (text, expected) in cases {
             assert_eq!(failure_of(text), expected, "{text}");

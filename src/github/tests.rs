@@ -147,7 +147,7 @@ async fn every_broken_answer_is_told_apart() {
              empty body"
         ),
         format!("~{call}: the forge is not available: the request failed"),
-        format!("{call}: the forge refused the token (401): set a valid one in forge.token_file"),
+        format!("~{call}: the forge refused the token (401): set a valid one in forge.token_file"),
         format!(
             "{call}: not found (404): the repository or issue does not exist, or the token may not see it"
         ),

@@ -1,5 +1,7 @@
 //! Exactly one owner, on real references.
 
+use std::process::Command;
+
 use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseState, Swap};
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::task::{Sha, TaskId};
@@ -182,4 +184,35 @@ async fn an_empty_repository_can_not_be_claimed_in() {
     let task: TaskId = "acme/void#1".parse().unwrap();
     let error = fixture.node("ann").await.read(&task).await.unwrap_err();
     assert_eq!(error, ClaimsError::EmptyRepository { repo: task.repo });
+}
+
+/// Somebody with push access moves the claim to something huge: it is no lease, and nothing of it stays.
+#[tokio::test]
+async fn a_claim_that_brings_too_much_leaves_nothing_behind() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    let (first, _) = try_for(&ann, "ann", 1, 1, None).await;
+    let noise: Vec<u8> = (0..24 * 1024 * 1024u64)
+        .scan(1u64, |state, _| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            Some((*state >> 56) as u8)
+        })
+        .collect();
+    std::fs::write(fixture.path("people/noise"), noise).unwrap();
+    let huge = fixture.commit_and_push("Noise");
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/7", huge.as_str()]);
+
+    let bob = fixture.node("bob").await;
+    for _ in 0..2 {
+        let seen = bob.read(&task()).await.unwrap().unwrap();
+        assert_eq!((seen.sha, seen.record), (huge.clone(), None));
+    }
+    let folder = fixture.path("nodes/bob/claims.git");
+    let size = Command::new("du").args(["-sk"]).arg(&folder).output().unwrap();
+    let kib: u64 = String::from_utf8(size.stdout).unwrap().split('\t').next().unwrap().parse().unwrap();
+    assert!(kib < 1024, "{kib} KiB in the claims' repository");
+    assert_eq!(std::fs::read_dir(fixture.path("nodes/bob/git-work")).unwrap().count(), 1, "only git's home");
+
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/7", first.as_str()]);
+    assert_eq!(bob.read(&task()).await.unwrap().unwrap().record, Some(record("ann", 1, 1)));
 }
