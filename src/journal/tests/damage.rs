@@ -105,24 +105,45 @@ async fn a_changed_removed_added_or_moved_notice_is_found() {
     }
 }
 
-/// The index by which a task's events are found, its page emptied as a lost write would leave it.
+/// The page of the index by which a task's events are found.
+fn page_of_the_index(folder: &Folder) -> u64 {
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_of_task'";
+    let root: u32 = Connection::open(folder.file()).unwrap().query_row(root, [], |row| row.get(0)).unwrap();
+    u64::from(root - 1) * 4096
+}
+
+/// As a lost write leaves it.
 fn empty_the_index(folder: &Folder) {
     const LEAF_OF_AN_INDEX: [u8; 8] = [0x0a, 0, 0, 0, 0, 0x10, 0, 0];
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_of_task'";
-    let connection = Connection::open(folder.file()).unwrap();
-    let root: u32 = connection.query_row(root, [], |row| row.get(0)).unwrap();
-    drop(connection);
+    let place = page_of_the_index(folder);
     let file = std::fs::OpenOptions::new().write(true).open(folder.file()).unwrap();
-    file.write_all_at(&LEAF_OF_AN_INDEX, u64::from(root - 1) * 4096).unwrap();
+    file.write_all_at(&LEAF_OF_AN_INDEX, place).unwrap();
+}
+
+/// As many entries as before, in the same order.
+fn give_the_index_another_name(folder: &Folder) {
+    let place = page_of_the_index(folder);
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(folder.file()).unwrap();
+    let mut page = [0; 4096];
+    file.read_exact_at(&mut page, place).unwrap();
+    let name = b"acme/rocket#10";
+    let at = page.windows(name.len()).position(|bytes| bytes == name).unwrap();
+    file.write_all_at(b"acme/rocket#11", place + at as u64).unwrap();
 }
 
 #[tokio::test]
 async fn an_index_that_hides_entries_is_found_and_nothing_is_lost_with_it() {
-    let folder = Folder::of_ten().await;
-    let before = folder.verify().unwrap();
-    empty_the_index(&folder);
+    for damage in [empty_the_index, give_the_index_another_name] {
+        let folder = Folder::of_ten().await;
+        let before = folder.verify().unwrap();
+        damage(&folder);
+        assert_hidden_and_recovered(&folder, &before).await;
+    }
+}
+
+async fn assert_hidden_and_recovered(folder: &Folder, before: &VerifyReport) {
     let reader = JournalReader::open(folder.0.path()).unwrap();
-    assert_eq!(reader.events_of(&task(3), Seq(0)).unwrap(), []);
+    assert_eq!(reader.events_of(&task(10), Seq(0)).unwrap(), []);
     let error = reader.verify().unwrap_err();
     assert!(error.seq == Seq(0) && error.why.contains("events_of_task"), "{error}");
     let refusal = folder.refusal().to_string();
@@ -137,8 +158,8 @@ async fn an_index_that_hides_entries_is_found_and_nothing_is_lost_with_it() {
     Connection::open(&copy).unwrap().execute_batch("REINDEX").unwrap();
     std::fs::rename(copy, folder.file()).unwrap();
     let journal = folder.open();
-    assert_eq!(journal.events_of(&task(3), Seq(0)).await.unwrap().len(), 1);
-    assert_eq!(journal.verify().await.unwrap(), before);
+    assert_eq!(journal.events_of(&task(10), Seq(0)).await.unwrap().len(), 1);
+    assert_eq!(journal.verify().await.unwrap(), *before);
 }
 
 #[tokio::test]

@@ -106,6 +106,10 @@ async fn a_log_damaged_before_answered_batches_is_refused_and_kept() {
     for place in places {
         let mut log = left.log.clone();
         log[place] ^= 0x40;
+        if place < 32 {
+            // Of a log that does not begin, one batch is enough.
+            log.truncate(ends[0]);
+        }
         let folder = left.with_log(&log);
         let refusal = folder.refusal();
         let JournalOpenError::Damaged { why, .. } = &refusal else { panic!("{place}: {refusal}") };
