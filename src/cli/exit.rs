@@ -50,3 +50,25 @@ impl From<Exit> for ExitCode {
         ExitCode::from(exit as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bzzz_actors::ports::sandbox::SandboxError;
+
+    use super::*;
+    use crate::git::GitSetupError;
+
+    #[test]
+    fn what_can_not_be_used_is_told_from_what_is_wrongly_set() {
+        let text = String::new;
+        let cases = [
+            (StartError::Git(GitSetupError::Git { problem: text() }), Exit::Unavailable),
+            (StartError::Git(GitSetupError::Folder { folder: text(), problem: text() }), Exit::Failed),
+            (StartError::Sandbox(SandboxError::Unavailable(text())), Exit::Unavailable),
+            (StartError::Sandbox(SandboxError::Misconfigured(text())), Exit::Config),
+        ];
+        for (error, exit) in cases {
+            assert_eq!(Exit::of(&anyhow::Error::new(error)), exit);
+        }
+    }
+}
