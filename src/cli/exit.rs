@@ -15,7 +15,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// Something outside that the command can't do without does not answer: Docker, the forge, the model server.
+    /// What sandboxes or clones are made with can't be used: Docker, the sandbox image, git. (A forge or a model server
+    /// that is away is waited for, and says so in the log.)
     Unavailable = 69,
     /// A part of the node that it can't live without kept failing. A service manager should start the node again.
     CoreGaveUp = 70,
@@ -47,5 +48,27 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bzzz_actors::ports::sandbox::SandboxError;
+
+    use super::*;
+    use crate::git::GitSetupError;
+
+    #[test]
+    fn what_can_not_be_used_is_told_from_what_is_wrongly_set() {
+        let text = String::new;
+        let cases = [
+            (StartError::Git(GitSetupError::Git { problem: text() }), Exit::Unavailable),
+            (StartError::Git(GitSetupError::Folder { folder: text(), problem: text() }), Exit::Failed),
+            (StartError::Sandbox(SandboxError::Unavailable(text())), Exit::Unavailable),
+            (StartError::Sandbox(SandboxError::Misconfigured(text())), Exit::Config),
+        ];
+        for (error, exit) in cases {
+            assert_eq!(Exit::of(&anyhow::Error::new(error)), exit);
+        }
     }
 }

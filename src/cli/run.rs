@@ -3,6 +3,7 @@
 use anyhow::Context;
 use tracing::{error, info};
 
+use crate::git::GitSetupError;
 use crate::node::{RunningNode, StartError};
 use crate::settings::{Settings, SettingsErrors};
 use crate::telemetry;
@@ -61,8 +62,12 @@ impl From<&StartError> for Exit {
         use crate::journal::JournalOpenError;
         match error {
             StartError::Journal(JournalOpenError::Locked { .. }) => Self::TryLater,
-            StartError::Journal(_) | StartError::Folder { .. } => Self::Failed,
-            StartError::Address(_) | StartError::Forge(_) => Self::Config,
+            StartError::Journal(_)
+            | StartError::Folder { .. }
+            | StartError::Git(GitSetupError::Folder { .. }) => Self::Failed,
+            StartError::Address(_) | StartError::Forge(_) | StartError::Git(GitSetupError::Address(_)) => {
+                Self::Config
+            }
             StartError::Sandbox(SandboxError::Misconfigured(_)) => Self::Config,
             StartError::Git(_) | StartError::Sandbox(_) => Self::Unavailable,
         }

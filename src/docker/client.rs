@@ -4,7 +4,7 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bzzz_actors::ports::sandbox::SandboxError;
 
-const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+pub(crate) const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// The daemon's answer to any request. Making a container on a disk that is busy takes seconds.
 const TIMEOUT_S: u64 = 60;
@@ -12,13 +12,18 @@ const TIMEOUT_S: u64 = 60;
 /// The most of a daemon's message that is shown.
 const MAX_MESSAGE_BYTES: usize = 500;
 
+/// Whether `host` is a socket of this machine. A daemon elsewhere would not find the files that sandboxes are made of.
+pub(crate) fn is_socket(host: &str) -> bool {
+    host.strip_prefix("unix://").is_some_and(|path| !path.is_empty())
+}
+
 /// Connects, and settles on a version of the interface that the daemon speaks.
 pub(super) async fn connect(host: Option<&str>) -> Result<Docker, SandboxError> {
     let from_environment = std::env::var("DOCKER_HOST").ok();
     let host = host.or(from_environment.as_deref()).filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
-    if !host.starts_with("unix://") {
+    if !is_socket(host) {
         return Err(SandboxError::Misconfigured(format!(
-            "the Docker daemon {host} is not on this machine: sandboxes need its files. Name a socket, such as \
+            "the Docker daemon {host} is not a socket on this machine, whose files sandboxes need: name one, such as \
              {DEFAULT_HOST}, in sandbox.docker_host"
         )));
     }

@@ -29,8 +29,10 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::client::{DEFAULT_HOST, is_socket};
 use self::client::{explain, is_missing};
 pub use self::options::DockerOptions;
+pub(crate) use self::options::{MIN_FREE_BYTES, SHM_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
 use crate::sandbox::{SessionOptions, program};

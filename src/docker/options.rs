@@ -8,10 +8,10 @@ use bzzz_actors::ports::sandbox::SandboxError;
 use sandboxd::MAX_CAPTURE_BYTES;
 
 /// `/dev/shm`, which Docker mounts whatever is asked: enough for the semaphores of test runners.
-pub(super) const SHM_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const SHM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Below this not even a shell and git have room beside the file systems.
-const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A sandbox whose grace is shorter might end between two heartbeats of a node that is only busy.
 const MIN_ORPHAN_GRACE: Duration = Duration::from_secs(2);
@@ -24,6 +24,11 @@ const MIN_PIDS: u32 = 16;
 
 /// How often sandboxd hears of the node at most; the grace divided by four when that is sooner.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// The least memory for a sandbox whose file systems have these sizes together, in bytes.
+pub(crate) fn least_memory(file_systems: u64) -> u64 {
+    file_systems.saturating_add(SHM_BYTES + MIN_FREE_BYTES)
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DockerOptions {
@@ -58,13 +63,14 @@ impl DockerOptions {
     /// `Misconfigured`, with the setting and what it must be.
     pub fn validate(&self) -> Result<(), SandboxError> {
         let wrong = |text: String| Err(SandboxError::Misconfigured(text));
-        let file_systems = self.work_bytes + self.tmp_bytes + self.home_bytes + SHM_BYTES;
-        if file_systems + MIN_FREE_BYTES > self.memory_bytes {
+        let sizes = [self.work_bytes, self.tmp_bytes, self.home_bytes];
+        let file_systems = sizes.into_iter().fold(0, u64::saturating_add);
+        if self.memory_bytes < least_memory(file_systems) {
             return wrong(format!(
                 "sandbox.memory is {} but the sandbox's file systems may take {} of it ({} /work, {} /tmp, {} \
                  /home/agent, {} /dev/shm) and {} must be left: files in a sandbox are memory",
                 ByteSize(self.memory_bytes),
-                ByteSize(file_systems),
+                ByteSize(file_systems.saturating_add(SHM_BYTES)),
                 ByteSize(self.work_bytes),
                 ByteSize(self.tmp_bytes),
                 ByteSize(self.home_bytes),
@@ -72,7 +78,7 @@ impl DockerOptions {
                 ByteSize(MIN_FREE_BYTES),
             ));
         }
-        if [self.work_bytes, self.tmp_bytes, self.home_bytes].contains(&0) {
+        if sizes.contains(&0) {
             return wrong("sandbox.work_size, tmp_size and home_size must be more than nothing".to_owned());
         }
         if !(self.cpus.is_finite() && self.cpus >= MIN_CPUS) {

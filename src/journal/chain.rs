@@ -3,7 +3,8 @@
 //! `hash = BLAKE3(hash of the entry before ‖ canonical text)`, for the first entry after 32 zero bytes. The canonical
 //! text is JSON as RFC 8785 writes it: no white space, keys in order of their UTF-16 units. (Its rule for fractions is
 //! not implemented: no event holds one.) So an entry that was changed, left out, added or moved breaks the chain at its
-//! place. Whoever removes the last entries, or writes all hashes anew from some place on, is found only by comparing
+//! place. The text holds a hash of the entry's notices too, so the same is true of what others are told; not of whether
+//! and when they were (`settled_at_ms`, `dropped_why`). Whoever removes the last entries, or writes all hashes anew from some place on, is found only by comparing
 //! the head with one that was kept elsewhere.
 
 use bzzz_actors::ports::journal::{Entry, Recorded, Seq};
@@ -57,11 +58,22 @@ pub(super) struct RawEntry {
     pub(super) kind: String,
     /// Canonical JSON; `null` for an event without fields.
     pub(super) body: String,
+    /// Of the entry's notices, if it has any: [`hash_of_notices`].
+    pub(super) notices: Option<Hash>,
     pub(super) hash: Hash,
 }
 
+/// A notice as it stands in the table `outbox`: its lane and its JSON text.
+pub(super) type NoticeText = (String, String);
+
+/// BLAKE3 of the JSON text `[[lane, notice], …]`, in which each notice is a text itself; `None` without notices.
+pub(super) fn hash_of_notices(notices: &[NoticeText]) -> Option<Hash> {
+    let hash = || Hash(blake3::hash(json!(notices).to_string().as_bytes()).into());
+    (!notices.is_empty()).then(hash)
+}
+
 impl RawEntry {
-    pub(super) const COLUMNS: &str = "seq, at_ms, node, task, epoch, kind, body, hash";
+    pub(super) const COLUMNS: &str = "seq, at_ms, node, task, epoch, kind, body, notices, hash";
 
     /// The entry that follows `head`.
     pub(super) fn next(
@@ -69,6 +81,7 @@ impl RawEntry {
         at_ms: u64,
         node: &NodeId,
         entry: &Entry,
+        notices: &[NoticeText],
     ) -> Result<Self, serde_json::Error> {
         let event = serde_json::to_value(&entry.event)?;
         let mut raw = Self {
@@ -79,6 +92,7 @@ impl RawEntry {
             epoch: entry.epoch.0,
             kind: entry.event.kind().to_owned(),
             body: canonical(event.get("body").unwrap_or(&Value::Null)),
+            notices: hash_of_notices(notices),
             hash: Hash::NONE,
         };
         raw.hash = raw.hash_after(head.hash);
@@ -95,7 +109,8 @@ impl RawEntry {
             epoch: unsigned(4)?,
             kind: row.get(5)?,
             body: row.get(6)?,
-            hash: Hash(row.get(7)?),
+            notices: row.get::<_, Option<_>>(7)?.map(Hash),
+            hash: Hash(row.get(8)?),
         })
     }
 
@@ -113,8 +128,9 @@ impl RawEntry {
     fn text(&self) -> String {
         let Self { seq, at_ms, epoch, body, .. } = self;
         let [kind, node, task] = [&self.kind, &self.node, &self.task].map(|text| json!(text).to_string());
+        let notices = json!(self.notices.map(Hash::to_hex));
         format!(
-            r#"{{"at":{at_ms},"body":{body},"epoch":{epoch},"kind":{kind},"node":{node},"seq":{seq},"task":{task},"v":{VERSION}}}"#
+            r#"{{"at":{at_ms},"body":{body},"epoch":{epoch},"kind":{kind},"node":{node},"notices":{notices},"seq":{seq},"task":{task},"v":{VERSION}}}"#
         )
     }
 
@@ -156,19 +172,23 @@ fn canonical(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn entry(event: TaskEvent) -> RawEntry {
+    fn entry(event: TaskEvent, notices: &[NoticeText]) -> RawEntry {
         let entry =
             Entry { task: "acme/rocket#7".parse().unwrap(), epoch: Epoch(2), event, notices: Vec::new() };
-        RawEntry::next(Head::EMPTY, 1_700_000_000_000, &"bee-1".parse().unwrap(), &entry).unwrap()
+        let node = "bee-1".parse().unwrap();
+        RawEntry::next(Head::EMPTY, 1_700_000_000_000, &node, &entry, notices).unwrap()
     }
 
     #[test]
     fn the_canonical_text_and_hash_never_change() {
-        let raw = entry(TaskEvent::Stalled { what: "a \"push\"".into(), problem: "ü\n".into() });
-        let text = r#"{"at":1700000000000,"body":{"problem":"ü\n","what":"a \"push\""},"epoch":2,"kind":"stalled","node":"bee-1","seq":1,"task":"acme/rocket#7","v":1}"#;
+        let notice = r#"{"to":"issue_comment","marker":"m","body":"ü"}"#;
+        let event = TaskEvent::Stalled { what: "a \"push\"".into(), problem: "ü\n".into() };
+        let raw = entry(event, &[("forge".into(), notice.into())]);
+        // Both hashes were computed with another implementation of BLAKE3 (the Python package): over
+        // `[["forge","{\"to\":…}"]]`, and over 32 zero bytes and the text here.
+        let text = r#"{"at":1700000000000,"body":{"problem":"ü\n","what":"a \"push\""},"epoch":2,"kind":"stalled","node":"bee-1","notices":"22de7fc4281883474d0ada35ccaad4d8a858e205f73dcb76ae7098af902c889d","seq":1,"task":"acme/rocket#7","v":1}"#;
         assert_eq!(raw.text(), text);
-        // Computed with another implementation of BLAKE3 (the Python package) over 32 zero bytes and the text above.
-        assert_eq!(raw.hash.to_hex(), "58761248cb20a4358e1db3826e63652dae1f2b796bbcbd108476ae866d88a068");
+        assert_eq!(raw.hash.to_hex(), "beeee9d40f818ade49e31eefaed41bc5870d60ca73749cb6de3d0fdf16d19d00");
     }
 
     #[test]
@@ -182,8 +202,9 @@ mod tests {
 
     #[test]
     fn an_event_without_fields_reads_back() {
-        let raw = entry(TaskEvent::PullRequestMerged);
+        let raw = entry(TaskEvent::PullRequestMerged, &[]);
         assert_eq!((raw.kind.as_str(), raw.body.as_str()), ("pull_request_merged", "null"));
+        assert!(raw.text().contains(r#","notices":null,"#));
         assert_eq!(raw.recorded().unwrap().event, TaskEvent::PullRequestMerged);
     }
 }

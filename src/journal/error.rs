@@ -55,9 +55,16 @@ pub struct VerifyError {
 
 impl std::fmt::Display for VerifyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of_file = if self.seq == Seq(0) { "the journal is damaged: " } else { "" };
+        write!(f, "{of_file}{}", self.place_and_why())
+    }
+}
+
+impl VerifyError {
+    pub(super) fn place_and_why(&self) -> String {
         match self.seq {
-            Seq(0) => write!(f, "the journal is damaged: {}", self.why),
-            Seq(seq) => write!(f, "entry {seq}: {}", self.why),
+            Seq(0) => self.why.clone(),
+            Seq(seq) => format!("entry {seq}: {}", self.why),
         }
     }
 }

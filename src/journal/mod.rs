@@ -9,6 +9,8 @@
 //! What holds:
 //! - An answered `append` is on the disk (WAL, `synchronous = FULL`); a batch is there whole or not at all, with the
 //!   notices of its entries.
+//! - A batch that a crash cut is thrown away at the next opening, which says so; an answered one that does not read any
+//!   more, or an entry that is not what was recorded, makes it refuse (`wal`, `verify`).
 //! - Entries are numbered from 1 without a gap, and no entry is changed or removed (`chain`, `schema`).
 //! - One thread writes (`writer`); reads go by a connection of their own and see every answered append.
 //! - An append that fails leaves what was there before. (Should the disk fail in the very moment of a commit and the
@@ -22,6 +24,7 @@ mod reader;
 mod schema;
 mod store;
 mod verify;
+mod wal;
 mod writer;
 
 use std::path::Path;
@@ -46,22 +49,29 @@ pub struct SqliteJournal {
     reader: Arc<Mutex<JournalReader>>,
     writer: Writer,
     blobs: Blobs,
+    cut_bytes: u64,
     _lock: DataLock,
 }
 
 impl SqliteJournal {
-    /// Opens the journal in `data_dir`, or begins one there, for the node `node`. Blocks: it reads the whole file once.
+    /// Opens the journal in `data_dir`, or begins one there, for the node `node`. Blocks: it reads the whole file and
+    /// checks every entry: about 6 µs for one of a kilobyte.
     pub fn open(data_dir: &Path, node: NodeId) -> Result<Self, JournalOpenError> {
         let unusable = |source| JournalOpenError::Folder { path: data_dir.to_owned(), source };
         blobs::make_folder(data_dir).map_err(unusable)?;
         let lock = DataLock::acquire(data_dir)?;
         let blobs = Blobs::in_folder(data_dir);
         blobs.prepare().map_err(unusable)?;
-        let store = Store::open(data_dir, node)?;
+        let (store, cut_bytes) = Store::open(data_dir, node)?;
         blobs::sync_folder(data_dir).map_err(unusable)?;
         let reader = Arc::new(Mutex::new(JournalReader::open(data_dir)?));
         let writer = Writer::start(store).map_err(unusable)?;
-        Ok(Self { reader, writer, blobs, _lock: lock })
+        Ok(Self { reader, writer, blobs, cut_bytes, _lock: lock })
+    }
+
+    /// How much of a batch that a crash cut was thrown away at the opening. Nobody was told that it was recorded.
+    pub fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
     }
 
     /// Reads the whole journal and every blob that it names.

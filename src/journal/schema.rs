@@ -4,6 +4,7 @@
 //! transaction that makes the tables, so a file is a whole journal or an empty one. A journal of a newer format is
 //! refused and not touched.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,14 +26,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// without the delete trigger.
 const SCHEMA: &str = "
 CREATE TABLE events (
-    seq    INTEGER PRIMARY KEY,
-    at_ms  INTEGER NOT NULL,
-    node   TEXT    NOT NULL,
-    task   TEXT    NOT NULL,
-    epoch  INTEGER NOT NULL,
-    kind   TEXT    NOT NULL,
-    body   TEXT    NOT NULL,
-    hash   BLOB    NOT NULL CHECK (length(hash) = 32)
+    seq     INTEGER PRIMARY KEY,
+    at_ms   INTEGER NOT NULL,
+    node    TEXT    NOT NULL,
+    task    TEXT    NOT NULL,
+    epoch   INTEGER NOT NULL,
+    kind    TEXT    NOT NULL,
+    body    TEXT    NOT NULL,
+    notices BLOB             CHECK (length(notices) = 32),
+    hash    BLOB    NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 CREATE INDEX events_of_task ON events (task, seq);
 CREATE TRIGGER events_follow_one_another BEFORE INSERT ON events
@@ -128,8 +130,25 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// What SQLite itself finds wrong with the file's pages, the first thing of it.
+/// What differs from the tables, indexes and triggers that [`SCHEMA`] makes, the first of it.
+pub(super) fn find_difference(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let made = Connection::open_in_memory()?;
+    made.execute_batch(SCHEMA)?;
+    let [expected, found] = [objects(&made)?, objects(connection)?];
+    let difference = expected.symmetric_difference(&found).next();
+    Ok(difference.map(|(kind, name, _)| format!("its {kind} {name} is not as bzzz made it")))
+}
+
+type Object = (String, String, Option<String>);
+
+fn objects(connection: &Connection) -> rusqlite::Result<BTreeSet<Object>> {
+    let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+}
+
+/// What SQLite itself finds wrong with the file's pages, and with the indexes as against their tables; the first thing
+/// of it. `quick_check` would not see that an index hides entries.
 pub(super) fn find_damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     Ok((found != "ok").then_some(found))
 }

@@ -6,10 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded, Seq};
 use bzzz_actors::task::{Lane, NodeId, Notice};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
+use tracing::warn;
 
-use super::chain::{Head, RawEntry};
+use super::chain::{Head, NoticeText, RawEntry};
 use super::error::{JournalOpenError, journal_error};
-use super::schema;
+use super::{schema, verify, wal};
 
 pub(super) struct Store {
     connection: Connection,
@@ -20,22 +21,33 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Refuses a file whose pages are damaged or whose last entry is not the one that was recorded.
-    pub(super) fn open(data_dir: &Path, node: NodeId) -> Result<Self, JournalOpenError> {
+    /// Refuses a file in which an entry is not what was recorded, or is hidden from those who look for it.
+    /// Returns also how many bytes of an unfinished batch were thrown away.
+    pub(super) fn open(data_dir: &Path, node: NodeId) -> Result<(Self, u64), JournalOpenError> {
         let path = schema::file_in(data_dir);
-        let connection = schema::open_to_write(&path)?;
-        let failed = |error: rusqlite::Error| JournalOpenError::of(&path, &error);
         let damaged = |why: String| JournalOpenError::Damaged { path: path.clone(), why };
-        if let Some(place) = schema::find_damage(&connection).map_err(failed)? {
-            return Err(damaged(place));
+        let unavailable = |error: std::io::Error| JournalOpenError::Unavailable {
+            path: wal::beside(&path),
+            why: error.to_string(),
+        };
+        let rest = wal::rest(&path).map_err(unavailable)?;
+        if let Some(why) = rest.damage() {
+            return Err(damaged(why));
         }
-        let [last, before] = last_two(&connection).map_err(failed)?;
-        let previous = before.map_or(Head::EMPTY, |entry| entry.head());
-        let head = last.as_ref().map_or(Head::EMPTY, RawEntry::head);
-        if last.is_some_and(|last| last.hash != last.hash_after(previous.hash)) {
-            return Err(damaged(format!("entry {} is not what was recorded", head.seq)));
+        let connection = schema::open_to_write(&path)?;
+        let head =
+            verify::entries(&connection, |_| Ok(())).map_err(|wrong| damaged(wrong.place_and_why()))?;
+        if rest.bytes > 0 {
+            let (cut_bytes, last) = (rest.bytes, head.seq);
+            warn!(
+                cut_bytes,
+                last, "a batch of entries that a crash cut was thrown away; nobody was told of it"
+            );
+            // An empty log, so that nothing of it is taken for a part of a later batch.
+            let truncate = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            truncate.map_err(|error| JournalOpenError::of(&path, &error))?;
         }
-        Ok(Self { connection, path, node, head: Some(head) })
+        Ok((Self { connection, path, node, head: Some(head) }, rest.bytes))
     }
 
     /// All entries or none.
@@ -44,14 +56,16 @@ impl Store {
         let appended = in_transaction(&mut self.connection, |transaction| {
             let mut head = match head {
                 Some(head) => head,
-                None => last_two(transaction)?[0].as_ref().map_or(Head::EMPTY, RawEntry::head),
+                None => last(transaction)?,
             };
             let mut inserts = Inserts::prepare(transaction)?;
             let at_ms = now_ms();
             let mut recorded = Vec::with_capacity(entries.len());
             for entry in entries {
-                let raw = RawEntry::next(head, at_ms, &self.node, entry).map_err(to_sql_failure)?;
-                inserts.insert(&raw, &entry.notices)?;
+                let notices = entry.notices.iter().map(text_of).collect::<Result<Vec<_>, _>>();
+                let notices = notices.map_err(to_sql_failure)?;
+                let raw = RawEntry::next(head, at_ms, &self.node, entry, &notices).map_err(to_sql_failure)?;
+                inserts.insert(&raw, &notices)?;
                 head = raw.head();
                 recorded.push(Recorded {
                     seq: Seq(raw.seq),
@@ -124,11 +138,10 @@ fn in_transaction<T>(
     Ok(changed)
 }
 
-fn last_two(connection: &Connection) -> rusqlite::Result<[Option<RawEntry>; 2]> {
-    let query = format!("SELECT {} FROM events ORDER BY seq DESC LIMIT 2", RawEntry::COLUMNS);
-    let mut statement = connection.prepare(&query)?;
-    let mut rows = statement.query_map([], RawEntry::from_row)?;
-    Ok([rows.next().transpose()?, rows.next().transpose()?])
+fn last(connection: &Connection) -> rusqlite::Result<Head> {
+    let query = format!("SELECT {} FROM events ORDER BY seq DESC LIMIT 1", RawEntry::COLUMNS);
+    let last = connection.query_row(&query, [], RawEntry::from_row).optional()?;
+    Ok(last.map_or(Head::EMPTY, |entry| entry.head()))
 }
 
 /// The statements of a batch, prepared once for it.
@@ -140,22 +153,25 @@ struct Inserts<'t> {
 impl<'t> Inserts<'t> {
     fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
         let columns = RawEntry::COLUMNS;
-        let event = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+        let event = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
         let notice = "INSERT INTO outbox (event, lane, notice) VALUES (?1, ?2, ?3)";
         Ok(Self { event: transaction.prepare(&event)?, notice: transaction.prepare(notice)? })
     }
 
-    fn insert(&mut self, raw: &RawEntry, notices: &[Notice]) -> rusqlite::Result<()> {
-        let RawEntry { seq, at_ms, node, task, epoch, kind, body, hash } = raw;
+    fn insert(&mut self, raw: &RawEntry, notices: &[NoticeText]) -> rusqlite::Result<()> {
+        let RawEntry { seq, at_ms, node, task, epoch, kind, body, hash, .. } = raw;
+        let hash_of_notices = raw.notices.map(|hash| hash.0);
         let [seq, at_ms, epoch] = [*seq, *at_ms, *epoch].map(u64::cast_signed);
-        self.event.execute(params![seq, at_ms, node, task, epoch, kind, body, hash.0])?;
-        for notice in notices {
-            let lane = notice.lane().name();
-            let notice = serde_json::to_string(notice).map_err(to_sql_failure)?;
+        self.event.execute(params![seq, at_ms, node, task, epoch, kind, body, hash_of_notices, hash.0])?;
+        for (lane, notice) in notices {
             self.notice.execute(params![seq, lane, notice])?;
         }
         Ok(())
     }
+}
+
+fn text_of(notice: &Notice) -> Result<NoticeText, serde_json::Error> {
+    Ok((notice.lane().name().to_owned(), serde_json::to_string(notice)?))
 }
 
 fn to_sql_failure(error: serde_json::Error) -> rusqlite::Error {

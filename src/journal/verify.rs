@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use bzzz_actors::ports::journal::Seq;
 use bzzz_actors::task::{BlobRef, TaskEvent};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::blobs::Blobs;
-use super::chain::{Head, RawEntry};
+use super::chain::{Head, RawEntry, hash_of_notices};
 use super::error::VerifyError;
 use super::schema;
 
@@ -21,11 +21,10 @@ pub struct VerifyReport {
     pub blobs: u64,
 }
 
+/// Everything: the entries, and the blobs that they name.
 pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyReport, VerifyError> {
-    // One read transaction: a node that writes at the same time is seen as it was when this began.
-    let transaction = connection.unchecked_transaction().map_err(|error| wrong(0, error))?;
     let mut seen = std::collections::HashSet::new();
-    let head = walk(&transaction, |raw| {
+    let head = entries(connection, |raw| {
         let recorded = raw.recorded().map_err(|why| wrong(raw.seq, why))?;
         for blob in blobs_of(&recorded.event) {
             if seen.insert(blob.clone()) {
@@ -34,23 +33,48 @@ pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyRep
         }
         Ok(())
     })?;
-    match schema::find_damage(&transaction) {
-        Ok(None) => {
-            Ok(VerifyReport { entries: head.seq, head_hash: head.hash.to_hex(), blobs: seen.len() as u64 })
-        }
-        Ok(Some(place)) => Err(wrong(0, place)),
-        Err(error) => Err(wrong(0, error)),
+    Ok(VerifyReport { entries: head.seq, head_hash: head.hash.to_hex(), blobs: seen.len() as u64 })
+}
+
+/// That each entry and its notices are what was recorded, and that every way to look for them finds them. `check` adds
+/// to what is asked of an entry; the last one is returned.
+pub(super) fn entries(
+    connection: &Connection,
+    check: impl FnMut(&RawEntry) -> Result<(), VerifyError>,
+) -> Result<Head, VerifyError> {
+    // One read transaction: a node that writes at the same time is seen as it was when this began.
+    let transaction = connection.unchecked_transaction().map_err(|error| wrong(0, error))?;
+    if let Some(difference) = schema::find_difference(&transaction).map_err(|error| wrong(0, error))? {
+        return Err(wrong(0, difference));
+    }
+    let head = walk(&transaction, check)?;
+    match schema::find_damage(&transaction).map_err(|error| wrong(0, error))? {
+        None => Ok(head),
+        // The walk went through the tables themselves, which is what such a copy is made from.
+        Some(place) => Err(wrong(
+            0,
+            format!(
+                "{place} (all {} entries are what was recorded; to make a sound copy of the file: sqlite3 journal.db \
+                 \"VACUUM INTO 'copy.db'\" && sqlite3 copy.db REINDEX)",
+                head.seq
+            ),
+        )),
     }
 }
 
-/// Calls `check` for every entry whose number and hash follow from the one before; returns the last.
+/// Calls `check` for every entry whose number, hash and notices are right; returns the last.
 fn walk(
     connection: &Connection,
     mut check: impl FnMut(&RawEntry) -> Result<(), VerifyError>,
 ) -> Result<Head, VerifyError> {
+    let of_file = |error| wrong(0, error);
     let query = format!("SELECT {} FROM events ORDER BY seq", RawEntry::COLUMNS);
-    let mut statement = connection.prepare(&query).map_err(|error| wrong(0, error))?;
-    let rows = statement.query_map([], RawEntry::from_row).map_err(|error| wrong(0, error))?;
+    let mut statement = connection.prepare(&query).map_err(of_file)?;
+    let rows = statement.query_map([], RawEntry::from_row).map_err(of_file)?;
+    let mut outbox =
+        connection.prepare("SELECT event, lane, notice FROM outbox ORDER BY id").map_err(of_file)?;
+    let notice = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), (row.get(1)?, row.get(2)?)));
+    let mut outbox = outbox.query_map([], notice).map_err(of_file)?.peekable();
     let mut head = Head::EMPTY;
     for raw in rows {
         let expected = head.seq + 1;
@@ -64,10 +88,22 @@ fn walk(
                 "is not what was recorded: its hash does not follow from the one before",
             ));
         }
+        let mut notices = Vec::new();
+        // Those of an earlier entry are out of place here, and make the hash another.
+        while let Some(notice) = outbox.next_if(|row| !matches!(row, Ok((event, _)) if *event > raw.seq)) {
+            let (_, notice) = notice.map_err(|error| wrong(raw.seq, format!("its notices: {error}")))?;
+            notices.push(notice);
+        }
+        if raw.notices != hash_of_notices(&notices) {
+            return Err(wrong(raw.seq, "its notices are not what was recorded"));
+        }
         check(&raw)?;
         head = raw.head();
     }
-    Ok(head)
+    match outbox.next() {
+        None => Ok(head),
+        Some(_) => Err(wrong(head.seq + 1, "is missing, but a notice of it is there")),
+    }
 }
 
 fn wrong(seq: u64, why: impl Display) -> VerifyError {

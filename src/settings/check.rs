@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use sandboxd::MAX_CAPTURE_BYTES;
+
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
 use super::sections::{Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, Settings, Task};
 use super::units::{HumanDuration, HumanSize};
+use crate::docker;
 
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
@@ -154,14 +157,18 @@ fn check_model(checks: &mut Checks<'_>, model: &Model) {
     checks.within("model.chunk_timeout", model.chunk_timeout, secs(1), secs(10 * MINUTE_S));
 }
 
+const DOCKER_HOST: &str = "sandbox.docker_host";
+
+fn socket() -> String {
+    format!("a socket on this machine, such as {}", docker::DEFAULT_HOST)
+}
+
 fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
-    const SCHEMES: [&str; 4] = ["unix://", "tcp://", "http://", "https://"];
-    checks.text(
-        "sandbox.docker_host",
-        sandbox.docker_host.as_deref().unwrap_or("unix:///"),
-        "unix:///path/to/socket, tcp://host:port",
-        |host| SCHEMES.iter().any(|scheme| host.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())),
-    );
+    // One that was found out is not everybody's business: `missing_to_run`.
+    if checks.values.get(DOCKER_HOST).is_none_or(|given| !matches!(given.origin, Origin::FoundOut(_))) {
+        let host = sandbox.docker_host.as_deref().unwrap_or(docker::DEFAULT_HOST);
+        checks.text(DOCKER_HOST, host, &socket(), docker::is_socket);
+    }
     checks.text(
         "sandbox.image",
         &sandbox.image,
@@ -189,14 +196,17 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
         checks.within(key, size, kib(1 << 10), kib(1 << 30));
     }
     let sum = file_systems.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(size.bytes()));
+    let least = docker::least_memory(sum);
+    let [sum, least, shm, free] =
+        [sum, least, docker::SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
     checks.require(
         &["sandbox.memory", "sandbox.work_size", "sandbox.tmp_size", "sandbox.home_size"],
-        sum < sandbox.memory.bytes(),
-        format!("the file systems' {} are not less than memory, {}", HumanSize::from(sum), sandbox.memory),
-        "full ones would leave no command any room",
+        sandbox.memory >= least,
+        format!("memory is {}, less than {least}", sandbox.memory),
+        format!("files are memory: the file systems' {sum}, {shm} for /dev/shm, {free} for programs"),
     );
     checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
-    checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), kib(16 << 10));
+    checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), u64::from(MAX_CAPTURE_BYTES).into());
     checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
 }
 
@@ -278,6 +288,9 @@ pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
     }
     if settings.forge.repositories.is_empty() && settings.hive.url.is_none() {
         missing("forge.repositories", "no repository to watch", "name some, or set hive.url");
+    }
+    if let Some(host) = settings.sandbox.docker_host.as_deref().filter(|host| !docker::is_socket(host)) {
+        missing(DOCKER_HOST, &format!("is {host:?}"), &format!("name {} there", socket()));
     }
     problems
 }

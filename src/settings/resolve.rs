@@ -49,6 +49,11 @@ pub(super) fn fill_in(values: &mut Values, sources: &Sources) -> Vec<Problem> {
             )),
         }
     }
+    if text(values, "sandbox.docker_host").is_empty()
+        && let Some(host) = sources.variable("DOCKER_HOST").and_then(|host| host.to_str())
+    {
+        found_out(values, "sandbox.docker_host", host.to_owned(), "DOCKER_HOST");
+    }
     put_placeholders(values);
     for key in PATHS {
         if let Some(given) = values.get_mut(key)

@@ -104,7 +104,7 @@ pub enum SandboxBackend {
 pub struct Sandbox {
     #[serde(with = "by_text")]
     pub backend: SandboxBackend,
-    /// In the form of `$DOCKER_HOST`; `None`: that variable, or the local socket.
+    /// From here or from `$DOCKER_HOST`; `None`: the usual socket.
     #[serde(with = "or_empty")]
     pub docker_host: Option<String>,
     pub image: String,

@@ -179,8 +179,8 @@ fn all_problems_are_told_at_once() {
         "forge.api_url (bzzz.toml:7): http://github.example: the token would cross the network in the clear; allowed: \
          https, or http for a loopback host",
         "sandbox.memory (bzzz.toml:16), sandbox.work_size (default), sandbox.tmp_size (default), sandbox.home_size \
-         (default): the file systems' 1792 MiB are not less than memory, 1 GiB; full ones would leave no command any \
-         room",
+         (default): memory is 1 GiB, less than 1920 MiB; files are memory: the file systems' 1792 MiB, 64 MiB for \
+         /dev/shm, 64 MiB for programs",
     ];
     let mut problems = machine.problems();
     let mut expected = expected.to_vec();
@@ -204,6 +204,40 @@ fn values_that_do_not_fit_together_are_refused() {
         let problems = Machine::with_file(file).problems();
         assert!(matches!(&problems[..], [one] if one.contains(expected)), "{file}: {problems:?}");
     }
+}
+
+#[test]
+fn what_no_sandbox_can_be_made_with_is_refused() {
+    let cases = [
+        ("docker_host = \"tcp://10.0.0.1:2375\"", "sandbox.docker_host", "is \"tcp://10.0.0.1:2375\""),
+        ("docker_host = \"unix://\"", "sandbox.docker_host", "a socket on this machine"),
+        ("output_cap = \"1025 KiB\"", "sandbox.output_cap", "allowed: 4 KiB to 1 MiB"),
+        ("memory = \"1919 MiB\"", "sandbox.memory", "memory is 1919 MiB, less than 1920 MiB"),
+    ];
+    for (line, key, expected) in cases {
+        let problems = Machine::with_file(&format!("[sandbox]\n{line}\n")).problems();
+        let is_it = |problem: &String| problem.starts_with(key) && problem.contains(expected);
+        assert!(matches!(&problems[..], [one] if is_it(one)), "{line}: {problems:?}");
+    }
+    let greatest = "[sandbox]\nmemory = \"1920 MiB\"\noutput_cap = \"1 MiB\"\ndocker_host = \"unix:///s\"\n";
+    assert_eq!(Machine::with_file(greatest).problems(), [""; 0]);
+}
+
+#[test]
+fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_variable() {
+    let machine = || {
+        Machine::new()
+            .env("BZZZ__FORGE__TOKEN", "t")
+            .set("forge.repositories=a/b")
+            .env("DOCKER_HOST", "tcp://h:1")
+    };
+    let missing = machine().load().missing_to_run();
+    let expected = "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\"; name a socket on this machine, such as \
+                    unix:///var/run/docker.sock there";
+    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    let with_own = machine().set("sandbox.docker_host=unix:///s").load();
+    assert_eq!(with_own.missing_to_run(), []);
+    assert_eq!(with_own.settings.sandbox.docker_host.as_deref(), Some("unix:///s"));
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! What the journal costs: `cargo bench --bench journal`. Each figure is the median of its samples, in one run on one
+//! machine, its file in the page cache; the folder is in the place for temporary files, whose disk is what is measured.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "node/figures.rs"]
+mod figures;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Actor;
+use bzzz::journal::SqliteJournal;
+use bzzz_actors::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
+use bzzz_actors::ports::journal::{Entry, Journal, Seq};
+use bzzz_actors::task::{Ending, Epoch, Notice, Observed, TaskEvent, TaskId};
+use figures::{Figure, print_table};
+
+/// The events of a task's life, and the bytes of output that each shows.
+const EVENTS_OF_TASK: u64 = 20;
+const OUTPUT_BYTES: usize = 1000;
+const UNFINISHED: u64 = 3;
+const BATCH: usize = 1000;
+
+const STARTS: usize = 15;
+const HISTORIES: [(u64, &str, Option<f64>); 3] = [
+    (1_000, "node's start with 1,000 past events", None),
+    (10_000, "node's start with 10,000 past events", None),
+    (100_000, "node's start with 100,000 past events", Some(1000.0)),
+];
+
+const ROUNDS: usize = 7;
+const APPENDS_OF_ROUND: usize = 3200;
+
+fn main() {
+    let mut figures = vec![syncs()];
+    actix::System::new().block_on(async {
+        figures.push(appends("durable appends, one writer", 1).await);
+        figures.push(appends("durable appends, 32 writers", 32).await);
+        for (events, name, goal_ms) in HISTORIES {
+            figures.push(Figure::in_ms(name, goal_ms, &starts(events).await));
+        }
+    });
+    print_table(&figures);
+}
+
+fn open(folder: &Path) -> Arc<SqliteJournal> {
+    Arc::new(SqliteJournal::open(folder, "bee-1".parse().unwrap()).unwrap())
+}
+
+fn task(number: u64) -> TaskId {
+    format!("acme/rocket#{number}").parse().unwrap()
+}
+
+/// The `step`th entry in the life of a task; every fourth tells others.
+fn entry(task: &TaskId, step: u64) -> Entry {
+    let outcome = Observed {
+        ending: Ending::Exited { code: 0 },
+        duration_ms: step,
+        shown: "test it_works ... ok\n".repeat(OUTPUT_BYTES / 21),
+        whole: None,
+        out_of_memory: false,
+    };
+    let event = TaskEvent::CommandFinished { step: u32::try_from(step).unwrap(), outcome };
+    let notice = Notice::IssueComment { marker: step.to_string(), body: "a step was done".into() };
+    let notices = if step.is_multiple_of(4) { vec![notice] } else { Vec::new() };
+    Entry { task: task.clone(), epoch: Epoch::FIRST, event, notices }
+}
+
+/// A node's start: the journal opened and checked, its unfinished tasks found and read.
+async fn starts(events: u64) -> Vec<Duration> {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path());
+    let ended = events / EVENTS_OF_TASK;
+    let mut entries = Vec::new();
+    for number in 1..=ended + UNFINISHED {
+        let task = task(number);
+        entries.extend((1..=EVENTS_OF_TASK).map(|step| entry(&task, step)));
+        if let Some(last) = entries.last_mut().filter(|_| number <= ended) {
+            last.event = TaskEvent::CleanedUp { diff: None };
+        }
+        if entries.len() >= BATCH || number == ended + UNFINISHED {
+            journal.append(std::mem::take(&mut entries)).await.unwrap();
+        }
+    }
+    drop(journal);
+    let mut samples = Vec::new();
+    for _ in 0..STARTS {
+        let began = Instant::now();
+        let journal = open(folder.path());
+        let unfinished = journal.unfinished().await.unwrap();
+        assert_eq!(unfinished.len() as u64, UNFINISHED);
+        for task in unfinished {
+            assert_eq!(journal.events_of(&task, Seq(0)).await.unwrap().len() as u64, EVENTS_OF_TASK);
+        }
+        samples.push(began.elapsed());
+    }
+    samples
+}
+
+/// Entries a second through the logger's group commit, each writer waiting for its last before the next.
+async fn appends(name: &'static str, writers: usize) -> Figure {
+    let folder = tempfile::tempdir().unwrap();
+    let deps = AuditLoggerDeps { journal: open(folder.path()), subscribers: subscribers() };
+    let log = AuditLog::new(AuditLogger::new(deps.clone()).start(), &deps);
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let write = async |writer| {
+            let task = task(writer as u64 + 1);
+            for step in 1..=APPENDS_OF_ROUND / writers {
+                log.record(entry(&task, step as u64)).await.unwrap();
+            }
+        };
+        futures_util::future::join_all((0..writers).map(write)).await;
+        samples.push(APPENDS_OF_ROUND as f64 / began.elapsed().as_secs_f64());
+    }
+    Figure { name, unit: "/s", goal: None, samples }
+}
+
+/// What the disk itself can do, to hold the appends against.
+fn syncs() -> Figure {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut round = || {
+        let began = Instant::now();
+        for _ in 0..APPENDS_OF_ROUND {
+            file.write_all(&[0; 4096]).unwrap();
+            file.sync_data().unwrap();
+        }
+        APPENDS_OF_ROUND as f64 / began.elapsed().as_secs_f64()
+    };
+    let samples = (0..ROUNDS).map(|_| round()).collect();
+    Figure { name: "the disk's own: 4 KiB written and synced", unit: "/s", goal: None, samples }
+}
