@@ -155,7 +155,9 @@ impl Lease {
                     return Ok(Act::Done);
                 }
                 Settled::Theirs(seen) if now.take_up(seen.as_ref()) => {
-                    if now.published.is_some() && now.published.as_ref() == commit {
+                    let is_done = |published: &Sha| commit.is_none_or(|wanted| wanted == published);
+                    if now.published.as_ref().is_some_and(is_done) {
+                        self.extend(Instant::now() + NEVER);
                         return Ok(Act::Done);
                     }
                 }
