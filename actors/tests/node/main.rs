@@ -4,6 +4,7 @@
 
 mod leases;
 mod main_job;
+mod returns;
 mod trouble;
 mod world;
 

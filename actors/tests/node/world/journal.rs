@@ -17,6 +17,8 @@ struct State {
     blobs: HashMap<String, Vec<u8>>,
     /// The next appends fail, that many times.
     failing_appends: u32,
+    /// The same for blobs.
+    failing_blobs: u32,
 }
 
 impl State {
@@ -40,13 +42,18 @@ impl MemoryJournal {
         self.state.lock().unwrap().failing_appends = count;
     }
 
+    pub fn fail_blobs(&self, count: u32) {
+        self.state.lock().unwrap().failing_blobs = count;
+    }
+
     /// A journal as it would be had the node died after its first `count` events.
     pub fn prefix(&self, count: usize) -> Self {
         let state = self.state.lock().unwrap();
         let events: Vec<Recorded> = state.events[..count].to_vec();
         let last = events.last().map(|it| it.seq.0).unwrap_or_default();
         let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
-        let state = State { events, outbox, blobs: state.blobs.clone(), failing_appends: 0 };
+        let state =
+            State { events, outbox, blobs: state.blobs.clone(), failing_appends: 0, failing_blobs: 0 };
         Self { state: Mutex::new(state) }
     }
 }
@@ -102,6 +109,10 @@ impl Journal for MemoryJournal {
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
         let mut state = self.state.lock().unwrap();
+        if state.failing_blobs > 0 {
+            state.failing_blobs -= 1;
+            return Err(JournalError::Unavailable("no space left on device".into()));
+        }
         let name = format!("blob-{}", state.blobs.len());
         state.blobs.insert(name.clone(), bytes.to_vec());
         Ok(BlobRef(name))
