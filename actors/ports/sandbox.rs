@@ -104,6 +104,14 @@ pub trait Sandboxes: Send + Sync {
     /// future is dropped.
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError>;
 
+    /// The running sandbox of this spec that an earlier life of the node left, its sandboxd greeted; `None` when there is
+    /// none. A command in it goes on, and is to be asked for with [`Sandbox::recall`] before the next one. Whether the
+    /// code is in it, the backend can't tell: the journal can.
+    ///
+    /// # Errors
+    /// `Lost` when its sandboxd does not answer.
+    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError>;
+
     /// Removes every sandbox of `node` whose spec `keep` does not accept; returns how many.
     async fn remove_strays(
         &self,
@@ -124,8 +132,25 @@ pub trait Sandbox: Send + Sync {
     /// Runs one command to its end. `Err(Lost)`: nobody knows what it did.
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError>;
 
+    /// The outcome of a command that was begun in it before, by this life of the node or an earlier one; waits for its
+    /// end. `None`: it knows nothing of the step, which never arrived, or the calls since have put its outcome out of
+    /// mind. Never starts anything. A caller that goes away ends the command.
+    ///
+    /// # Errors
+    /// `Lost` when it has not ended within `patience`, or the sandbox is gone.
+    async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError>;
+
     /// The work tree as it is, as a git bundle with the one prerequisite `base`, at most `max_bytes` long.
     async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError>;
+
+    /// As [`Self::export`]; `None` when the work tree is still `known`, or without one that of `base`. Only the sandbox
+    /// says so: nothing may follow from it but that a copy is not made.
+    async fn export_changes(
+        &self,
+        base: &Sha,
+        known: Option<&Sha>,
+        max_bytes: u64,
+    ) -> Result<Option<WorkBundle>, SandboxError>;
 
     /// Removes the sandbox and all in it. Succeeds when it is gone already.
     async fn destroy(&self) -> Result<(), SandboxError>;

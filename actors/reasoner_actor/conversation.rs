@@ -14,11 +14,23 @@ pub struct Conversation {
     /// The diff that the checks under way are about.
     diff: String,
     has_seen_diff: bool,
+    /// The last command that ended.
+    step: u32,
+    /// The last command that had ended when the work was saved last.
+    saved_after: Option<u32>,
 }
 
 impl Conversation {
     pub fn new(task: TaskId) -> Self {
-        Self { task, messages: Vec::new(), checks: Vec::new(), diff: String::new(), has_seen_diff: false }
+        Self {
+            task,
+            messages: Vec::new(),
+            checks: Vec::new(),
+            diff: String::new(),
+            has_seen_diff: false,
+            step: 0,
+            saved_after: None,
+        }
     }
 
     pub fn messages(&self) -> &[Message] {
@@ -45,13 +57,20 @@ impl Conversation {
                 }
             }
             TaskEvent::CommandFinished { step, outcome } => {
+                self.step = *step;
                 self.say(Role::User, prompt::observation(*step, outcome));
             }
             // Before the plan stands there is nothing to lose, and the plan's question must stay the last word.
             TaskEvent::SandboxLost { why } if self.has_begun() => {
-                self.say(Role::User, prompt::sandbox_lost(why));
+                self.say(Role::User, prompt::sandbox_lost(why, self.saved_after));
             }
-            TaskEvent::WorkProduced { produced } => self.diff.clone_from(&produced.shown),
+            TaskEvent::Checkpointed { .. } | TaskEvent::Escalated { saved: Some(_), .. } => {
+                self.saved_after = Some(self.step);
+            }
+            TaskEvent::WorkProduced { produced } => {
+                self.diff.clone_from(&produced.shown);
+                self.saved_after = Some(self.step);
+            }
             TaskEvent::WorkRefused { problem } => self.say(Role::User, prompt::refused(problem)),
             TaskEvent::ChecksFinished { results, .. } => self.checked(results),
             TaskEvent::Advised { advice } if !advice.is_empty() => {

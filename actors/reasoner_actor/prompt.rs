@@ -2,7 +2,7 @@
 //! counter): the server's cache of the prefix is what makes a step fast.
 
 use crate::task::text::fenced;
-use crate::task::{CheckResult, Issue, Observed, Review, TaskId, text::quoted};
+use crate::task::{CheckResult, Ending, Issue, Observed, Review, TaskId, text::quoted};
 
 /// The rules and the task. Everything that must not be forgotten stands here, since a server that runs out of window
 /// drops other messages first.
@@ -65,6 +65,14 @@ pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String]) -> String {
 }
 
 pub(super) fn observation(step: u32, outcome: &Observed) -> String {
+    if outcome.ending == Ending::Unknown {
+        return format!(
+            "Command {step}: its outcome is unknown, because the connection to the sandbox broke while it was under way. It \
+             may have done all, a part or nothing of its work, and no longer runs. The files are as it left them: look \
+             at them before you go on.{}",
+            output(&outcome.shown)
+        );
+    }
     let seconds = outcome.duration_ms as f64 / 1e3;
     let mut text = format!("Command {step}: {}, {seconds:.1} s.", outcome.ending);
     if outcome.out_of_memory {
@@ -84,10 +92,16 @@ pub(super) fn malformed(problem: &str) -> String {
     format!("{problem} Reply again, with exactly one fenced block labelled `sh`, `done` or `help`.")
 }
 
-pub(super) fn sandbox_lost(why: &str) -> String {
+/// `saved_after` is the last command whose effects are in the new sandbox; `None` when no work was ever saved.
+pub(super) fn sandbox_lost(why: &str, saved_after: Option<u32>) -> String {
+    let state = match saved_after {
+        Some(step) => format!("with the repository's files as they were saved after command {step}"),
+        None => "with the repository's files as they were at the beginning".to_owned(),
+    };
     format!(
-        "The sandbox was lost ({why}) and a new one was made from the last saved state of your work. If a command was \
-         under way, nobody knows what it did. Look at the files before you go on."
+        "The sandbox was lost ({why}) and a new one was made {state}. What was changed since then is gone, and so are \
+         files that .gitignore names and all files outside the repository. If a command was under way, it is not run \
+         again. Look at the files before you go on."
     )
 }
 

@@ -1,9 +1,10 @@
 //! `SandboxActor`: one for each task.
 //!
-//! Owns: the sandbox where the model works, and while checks run the one they run in. Told: `Open`, `Run`, `Export`,
-//! `RunChecks`, `Destroy`. Tells: nobody; outcomes are its answers. Holds true: at most one sandbox of each purpose
-//! stands; when it has none, every request but `Open` and `RunChecks` is answered with `Lost`. On a restart: the
-//! sandbox is forgotten and made anew, and the next `Open` removes the left-over by its name.
+//! Owns: the sandbox where the model works, and while checks run the one they run in. Told: `Open`, `Adopt`, `Run`,
+//! `Recall`, `Export`, `ExportChanges`, `RunChecks`, `Destroy`. Tells: nobody; outcomes are its answers. Holds true: at
+//! most one sandbox of each purpose stands; when it has none, every request that needs one is answered with `Lost`;
+//! after `Destroy` none is left, also of an earlier life. On a restart: the sandbox is let go of and goes on by itself
+//! until `Adopt` finds it again; a command that ran in it is killed, and `Recall` says so.
 
 mod checks;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
+use tracing::info;
 
 use crate::ports::code::CodeIn;
 use crate::ports::sandbox::{
@@ -29,6 +31,15 @@ pub struct Open {
     pub code: CodeIn,
 }
 
+/// Takes over the work sandbox that an earlier life left, unless it has one. Answers whether there is one now.
+///
+/// Only for a task whose journal says that the code is in it.
+#[derive(Message)]
+#[rtype(result = "Result<bool, SandboxError>")]
+pub struct Adopt {
+    pub epoch: Epoch,
+}
+
 /// Runs one command. Whoever no longer wants it drops the receiver: the command is killed then, and what comes next need
 /// not wait for its end.
 #[derive(Message)]
@@ -40,13 +51,32 @@ pub struct Run {
     pub answer: oneshot::Sender<Result<CommandOutcome, SandboxError>>,
 }
 
+/// The outcome of a command that was begun before; `None` when the sandbox knows nothing of it. Whoever no longer wants
+/// it drops the receiver, as with [`Run`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recall {
+    pub step: u32,
+    pub patience: Duration,
+    pub answer: oneshot::Sender<Result<Option<CommandOutcome>, SandboxError>>,
+}
+
 #[derive(Message)]
 #[rtype(result = "Result<WorkBundle, SandboxError>")]
 pub struct Export {
     pub base: Sha,
 }
 
-/// Removes what stands, and gives up what is being made. Succeeds when there is neither.
+/// The work if it is no longer `known`, or without one the base. Whoever no longer wants it drops the receiver.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ExportChanges {
+    pub base: Sha,
+    pub known: Option<Sha>,
+    pub answer: oneshot::Sender<Result<Option<WorkBundle>, SandboxError>>,
+}
+
+/// Removes what stands, also what an earlier life left, and gives up what is being made. Succeeds when there is nothing.
 #[derive(Message)]
 #[rtype(result = "Result<(), SandboxError>")]
 pub struct Destroy;
@@ -66,11 +96,13 @@ pub struct SandboxActor {
     check: Option<Arc<dyn Sandbox>>,
     /// Tells those that are being made that they are not wanted any more.
     destroyed: watch::Sender<()>,
+    /// Nothing stands that another life began.
+    knows_all: bool,
 }
 
 impl SandboxActor {
     pub fn new(deps: SandboxDeps) -> Self {
-        Self { deps, work: None, check: None, destroyed: watch::Sender::new(()) }
+        Self { deps, work: None, check: None, destroyed: watch::Sender::new(()), knows_all: false }
     }
 
     fn spec(&self, epoch: Epoch, purpose: Purpose) -> SandboxSpec {
@@ -88,6 +120,23 @@ impl SandboxActor {
         self.work
             .clone()
             .ok_or_else(|| SandboxError::Lost("the node has no sandbox for this task".to_owned()))
+    }
+
+    /// Does the work and answers with what came of it; gives it up as soon as nobody waits for the answer.
+    fn answer_if_wanted<T: 'static>(
+        &self,
+        work: impl Future<Output = T> + 'static,
+        mut answer: oneshot::Sender<T>,
+        ctx: &mut Context<Self>,
+    ) {
+        let answered = async move {
+            let done = tokio::select! {
+                done = work => Some(done),
+                () = answer.closed() => None,
+            };
+            done.map(|done| answer.send(done))
+        };
+        ctx.spawn(answered.into_actor(self).map(|_, _, _| ()));
     }
 
     /// A sandbox with `code` in it, owned by this actor before anything can go wrong in it.
@@ -131,21 +180,51 @@ impl Handler<Open> for SandboxActor {
     }
 }
 
+impl Handler<Adopt> for SandboxActor {
+    type Result = ResponseActFuture<Self, Result<bool, SandboxError>>;
+
+    fn handle(&mut self, Adopt { epoch }: Adopt, _: &mut Context<Self>) -> Self::Result {
+        let (has_one, spec) = (self.work.is_some(), self.spec(epoch, Purpose::Work));
+        let sandboxes = self.deps.sandboxes.clone();
+        let adopted = async move { if has_one { Ok(None) } else { sandboxes.adopt(&spec).await } };
+        Box::pin(adopted.into_actor(self).map(|adopted, actor, _| {
+            if let Some(sandbox) = adopted? {
+                info!(task = %actor.deps.task, sandbox = sandbox.name(), "took over the sandbox of an earlier life");
+                actor.work = Some(sandbox);
+            }
+            Ok(actor.work.is_some())
+        }))
+    }
+}
+
 impl Handler<Run> for SandboxActor {
     type Result = ();
 
     fn handle(&mut self, run: Run, ctx: &mut Context<Self>) {
         let sandbox = self.work();
-        let Run { step, command, timeout, mut answer } = run;
+        let Run { step, command, timeout, answer } = run;
         let ran = async move { sandbox?.run(&CommandRequest { step, command, timeout }).await };
-        let answered = async move {
-            let ran = tokio::select! {
-                ran = ran => Some(ran),
-                () = answer.closed() => None,
-            };
-            ran.map(|ran| answer.send(ran))
-        };
-        ctx.spawn(answered.into_actor(self).map(|_, _, _| ()));
+        self.answer_if_wanted(ran, answer, ctx);
+    }
+}
+
+impl Handler<Recall> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, Recall { step, patience, answer }: Recall, ctx: &mut Context<Self>) {
+        let sandbox = self.work();
+        self.answer_if_wanted(async move { sandbox?.recall(step, patience).await }, answer, ctx);
+    }
+}
+
+impl Handler<ExportChanges> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, export: ExportChanges, ctx: &mut Context<Self>) {
+        let (sandbox, max_bytes) = (self.work(), self.deps.max_export_bytes);
+        let ExportChanges { base, known, answer } = export;
+        let exported = async move { sandbox?.export_changes(&base, known.as_ref(), max_bytes).await };
+        self.answer_if_wanted(exported, answer, ctx);
     }
 }
 
@@ -164,15 +243,20 @@ impl Handler<Destroy> for SandboxActor {
     fn handle(&mut self, _: Destroy, _: &mut Context<Self>) -> Self::Result {
         self.destroyed.send_replace(());
         let standing: Vec<_> = [self.work.clone(), self.check.clone()].into_iter().flatten().collect();
+        let (deps, knows_all) = (self.deps.clone(), self.knows_all);
         let destroyed = async move {
             for sandbox in standing {
                 sandbox.destroy().await?;
+            }
+            if !knows_all {
+                deps.sandboxes.remove_strays(&deps.node, &|spec| spec.task != deps.task).await?;
             }
             Ok(())
         };
         Box::pin(destroyed.into_actor(self).map(|destroyed: Result<(), SandboxError>, actor, _| {
             if destroyed.is_ok() {
                 (actor.work, actor.check) = (None, None);
+                actor.knows_all = true;
             }
             destroyed
         }))

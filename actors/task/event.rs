@@ -77,6 +77,11 @@ pub enum TaskEvent {
         outcome: Observed,
     },
 
+    /// The work was saved while it goes on: `produced.tree` is in the task's object store, and a new sandbox begins with
+    /// it.
+    Checkpointed {
+        produced: Produced,
+    },
     /// What the sandbox made was imported: `produced.tree` is in the task's object store.
     WorkProduced {
         produced: Produced,
@@ -150,6 +155,7 @@ impl TaskEvent {
             Self::PlanSettled { .. } => "plan_settled",
             Self::Replied { .. } => "replied",
             Self::CommandFinished { .. } => "command_finished",
+            Self::Checkpointed { .. } => "checkpointed",
             Self::WorkProduced { .. } => "work_produced",
             Self::WorkRefused { .. } => "work_refused",
             Self::ChecksFinished { .. } => "checks_finished",

@@ -3,8 +3,9 @@
 //! Owns: that task's life, the state machine of [`crate::task::life`]. Told: `Happened`, and the outcomes of its own
 //! effects. Tells: the task's sandbox and reasoner what to do; the supervisor of tasks when the task rests. Holds
 //! true: an event is durable before the state changes by it, and the state changes before its effect begins; one
-//! effect is under way at a time, and a change of phase from outside ends it. On a restart: the journal is folded,
-//! and the effect that is due is begun again.
+//! effect is under way at a time, and a change of phase from outside ends it; a command is begun once. On a restart:
+//! the journal is folded, the sandbox that stands is taken over, and the effect that is due is begun again; of a
+//! command that was begun, the outcome is asked for.
 
 mod bench;
 mod effects;
@@ -181,7 +182,7 @@ impl TaskRunner {
     fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
         let Some(task) = self.task.clone() else { return };
         debug!(parent: &self.span, ?effect, "begins");
-        let tools = Tools { deps: self.deps.clone(), task };
+        let tools = Tools { deps: self.deps.clone(), task, runner: ctx.address() };
         let carried_out = {
             let effect = effect.clone();
             async move {
@@ -219,7 +220,7 @@ impl TaskRunner {
                 if self.stalls.is_news() {
                     self.happen(TaskEvent::Stalled { what: what.to_owned(), problem }, ctx);
                 }
-                self.begin(effect, pause, ctx);
+                self.begin(effect.begun_again(), pause, ctx);
             }
         }
     }

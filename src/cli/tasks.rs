@@ -90,7 +90,7 @@ fn diff(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Exit> {
 fn diff_of(event: &TaskEvent) -> Option<&BlobRef> {
     match event {
         TaskEvent::CleanedUp { diff } => diff.as_ref(),
-        TaskEvent::WorkProduced { produced } => Some(&produced.diff),
+        TaskEvent::Checkpointed { produced } | TaskEvent::WorkProduced { produced } => Some(&produced.diff),
         TaskEvent::Escalated { saved, .. } => saved.as_ref().map(|saved| &saved.diff),
         _ => None,
     }

@@ -60,27 +60,6 @@ impl DockerSandboxes {
         self.client.get_or_try_init(|| client::connect(self.options.host.as_deref())).await
     }
 
-    /// The running sandbox of `spec` that an earlier life of this node left; `None` when there is none.
-    ///
-    /// A job of the earlier life's own is cancelled; a command goes on, and is to be asked for with
-    /// [`DockerSandbox::recall`] before the next one.
-    ///
-    /// # Errors
-    /// `Lost` when its sandboxd does not answer.
-    pub async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<DockerSandbox>, SandboxError> {
-        let client = self.client().await?;
-        let name = container::name(spec);
-        let found = self.find(client, &name).await?;
-        if !found.is_some_and(|found| found.is_running && found.spec.as_ref() == Some(spec)) {
-            return Ok(None);
-        }
-        match sandbox::attach(client, &name).await {
-            Ok(streams) => self.open(client, &name, streams).await.map(Some),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(explain("attach to a container", &error)),
-        }
-    }
-
     async fn find(&self, client: &Docker, name: &str) -> Result<Option<Found>, SandboxError> {
         match client.inspect_container(name, None::<InspectContainerOptions>).await {
             Ok(found) => Ok(Some(Found {
@@ -259,6 +238,21 @@ impl Sandboxes for DockerSandboxes {
         let sandbox = self.open(client, &name, streams).await?;
         unfinished.finished();
         Ok(Arc::new(sandbox))
+    }
+
+    /// A job of the earlier life's own is cancelled; a command goes on.
+    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+        let client = self.client().await?;
+        let name = container::name(spec);
+        let found = self.find(client, &name).await?;
+        if !found.is_some_and(|found| found.is_running && found.spec.as_ref() == Some(spec)) {
+            return Ok(None);
+        }
+        match sandbox::attach(client, &name).await {
+            Ok(streams) => Ok(Some(Arc::new(self.open(client, &name, streams).await?))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(explain("attach to a container", &error)),
+        }
     }
 
     async fn remove_strays(

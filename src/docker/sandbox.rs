@@ -67,19 +67,6 @@ impl DockerSandbox {
         }
     }
 
-    /// The outcome of a command that an earlier life of this node started in it; waits for its end. `None` when
-    /// sandboxd knows nothing of it.
-    ///
-    /// # Errors
-    /// `Lost` when it has not ended within `patience`, or the container is gone.
-    pub async fn recall(
-        &self,
-        step: u32,
-        patience: Duration,
-    ) -> Result<Option<CommandOutcome>, SandboxError> {
-        self.explained(self.session.recall(step, patience).await).await
-    }
-
     async fn explained<T>(&self, result: Result<T, SandboxError>) -> Result<T, SandboxError> {
         match result {
             Err(error) => Err(explain_loss(&self.client, &self.name, &self.last_words, error).await),
@@ -102,8 +89,21 @@ impl Sandbox for DockerSandbox {
         self.explained(self.session.run(request).await).await
     }
 
+    async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError> {
+        self.explained(self.session.recall(step, patience).await).await
+    }
+
     async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError> {
         self.explained(self.session.export(base, max_bytes, &self.temp_dir).await).await
+    }
+
+    async fn export_changes(
+        &self,
+        base: &Sha,
+        known: Option<&Sha>,
+        max_bytes: u64,
+    ) -> Result<Option<WorkBundle>, SandboxError> {
+        self.explained(self.session.export_changes(base, known, max_bytes, &self.temp_dir).await).await
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {

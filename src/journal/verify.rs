@@ -114,7 +114,7 @@ fn wrong(seq: u64, why: impl Display) -> VerifyError {
 fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
     match event {
         TaskEvent::CommandFinished { outcome, .. } => outcome.whole.iter().collect(),
-        TaskEvent::WorkProduced { produced } => vec![&produced.diff],
+        TaskEvent::Checkpointed { produced } | TaskEvent::WorkProduced { produced } => vec![&produced.diff],
         TaskEvent::Escalated { saved, .. } => saved.iter().map(|saved| &saved.diff).collect(),
         TaskEvent::ChecksFinished { results, .. } => {
             results.iter().filter_map(|result| result.outcome.whole.as_ref()).collect()

@@ -19,6 +19,9 @@ const MAX_LOOSE_KIB: u32 = 64 * 1024;
 /// The status by which a script says that its complaint is meant for the model as it stands.
 const COMPLAINT_STATUS: i32 = 3;
 
+/// The status by which a script says that the work tree is the one that is known.
+const UNCHANGED_STATUS: i32 = 4;
+
 const STORE_SCRIPT: &str = include_str!("scripts/store.sh");
 const EXPORT_SCRIPT: &str = include_str!("scripts/export.sh");
 
@@ -35,29 +38,56 @@ impl Session {
         max_bytes: u64,
         folder: &Path,
     ) -> Result<WorkBundle, SandboxError> {
+        let (report, bundle) = self.bundle(&format!("base={base}"), max_bytes, folder).await?;
+        match &report.ending {
+            Ending::Exited { code: 0 } => Ok(bundle),
+            _ => Err(SandboxError::Refused(refusal(&report, max_bytes))),
+        }
+    }
+
+    /// As [`Self::export`], or `None` when the work tree is still `known`, or without one that of `base`.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub async fn export_changes(
+        &self,
+        base: &Sha,
+        known: Option<&Sha>,
+        max_bytes: u64,
+        folder: &Path,
+    ) -> Result<Option<WorkBundle>, SandboxError> {
+        let known = known.map_or_else(|| format!("{base}^{{tree}}"), Sha::to_string);
+        let variables = format!("base={base}\nknown='{known}'\nunchanged={UNCHANGED_STATUS}");
+        let (report, bundle) = self.bundle(&variables, max_bytes, folder).await?;
+        match &report.ending {
+            Ending::Exited { code: 0 } => Ok(Some(bundle)),
+            Ending::Exited { code: UNCHANGED_STATUS } => Ok(None),
+            _ => Err(SandboxError::Refused(refusal(&report, max_bytes))),
+        }
+    }
+
+    /// Lets the script write the bundle, with these variables set before it.
+    async fn bundle(
+        &self,
+        variables: &str,
+        max_bytes: u64,
+        folder: &Path,
+    ) -> Result<(Report, WorkBundle), SandboxError> {
         let _turn = self.turn().await;
         let unwritable =
             |e| SandboxError::Unavailable(format!("{}: no file can be made: {e}", folder.display()));
         let file = tempfile::Builder::new().prefix("work-").suffix(".bundle").tempfile_in(folder);
         let (file, remover) = file.map_err(unwritable)?.into_parts();
-        let report = self
-            .run_own(OwnJob {
-                script: script(&[
-                    &format!("base={base}"),
-                    &format!("max_loose_kib={MAX_LOOSE_KIB}"),
-                    STORE_SCRIPT,
-                    EXPORT_SCRIPT,
-                ]),
-                cwd: OWN_CWD,
-                timeout: TIMEOUT,
-                input: None,
-                output: Some((Box::new(tokio::fs::File::from_std(file)), max_bytes)),
-            })
-            .await?;
-        if report.ending != (Ending::Exited { code: 0 }) {
-            return Err(SandboxError::Refused(refusal(&report, max_bytes)));
-        }
-        Ok(WorkBundle { file: remover.to_path_buf(), remover: Box::new(remover) })
+        let limit = format!("max_loose_kib={MAX_LOOSE_KIB}");
+        let job = OwnJob {
+            script: script(&[variables, &limit, STORE_SCRIPT, EXPORT_SCRIPT]),
+            cwd: OWN_CWD,
+            timeout: TIMEOUT,
+            input: None,
+            output: Some((Box::new(tokio::fs::File::from_std(file)), max_bytes)),
+        };
+        let report = self.run_own(job).await?;
+        Ok((report, WorkBundle { file: remover.to_path_buf(), remover: Box::new(remover) }))
     }
 }
 

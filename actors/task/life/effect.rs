@@ -50,6 +50,14 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// What is to be done when it was begun and nobody knows how far it came.
+    pub fn begun_again(self) -> Self {
+        match self {
+            Self::Run { step, .. } => Self::Recall { step },
+            other => other,
+        }
+    }
+
     /// The effect's name in the journal.
     pub fn name(&self) -> &'static str {
         match self {
@@ -98,9 +106,6 @@ impl Phase {
 
     /// What a node does that comes back to this phase after a crash, a restart of the actor, or a rebuilt sandbox.
     pub fn due_again(&self) -> Option<Effect> {
-        match self {
-            Self::Running { step, .. } => Some(Effect::Recall { step: *step }),
-            phase => phase.due(),
-        }
+        self.due().map(Effect::begun_again)
     }
 }

@@ -21,6 +21,16 @@ pub enum End {
     },
 }
 
+impl End {
+    /// What was made and is not published is kept for people.
+    pub fn keeps_work(&self) -> bool {
+        match self {
+            Self::Done | Self::Declined => false,
+            Self::Cancelled { .. } | Self::Failed { .. } | Self::LeaseLost { .. } => true,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing of this task is this node's.
@@ -102,6 +112,29 @@ impl Phase {
     pub fn needs_lease(&self) -> bool {
         !self.is_resting()
             && !matches!(self, Self::Claiming { .. } | Self::Proposing | Self::InReview | Self::CleaningUp(_))
+    }
+
+    /// The sandbox where the model works must be there.
+    pub fn needs_work_sandbox(&self) -> bool {
+        match self {
+            Self::Planning
+            | Self::Discussing
+            | Self::Thinking
+            | Self::Running { .. }
+            | Self::Exporting
+            | Self::AskingPeers { .. } => true,
+            Self::Unclaimed
+            | Self::Claiming { .. }
+            | Self::Preparing
+            | Self::Checking { .. }
+            | Self::Publishing { .. }
+            | Self::Proposing
+            | Self::InReview
+            | Self::Escalating { .. }
+            | Self::Parked { .. }
+            | Self::CleaningUp(_)
+            | Self::Ended(_) => false,
+        }
     }
 
     /// One of the node's places for tasks is taken: a sandbox stands, or is being made or removed.

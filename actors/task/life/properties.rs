@@ -41,7 +41,7 @@ fn replied(step: Step) -> TaskEvent {
 
 /// One of every event, with contents from a small pool, so that they often match and often don't.
 fn any_event(seed: u8, task: &Task) -> TaskEvent {
-    let (pick, digit) = (seed % 29, seed / 29);
+    let (pick, digit) = (seed % 30, seed / 30);
     let text = || "x".to_owned();
     match pick {
         0 => TaskEvent::Found {
@@ -89,6 +89,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         25 => TaskEvent::Escalated { question: text(), saved: None },
         26 => TaskEvent::HumanAnswered { by: text(), text: text() },
         27 => TaskEvent::Cancelled { why: text() },
+        28 => TaskEvent::Checkpointed { produced: produced(digit) },
         _ => [
             TaskEvent::GaveUp { reason: text() },
             TaskEvent::CleanedUp { diff: None },
@@ -172,6 +173,31 @@ proptest! {
         for task in life(&choices).1 {
             prop_assert_eq!(task.phase.due_again().is_none(), task.phase.is_resting());
             prop_assert!(!matches!(task.phase.due_again(), Some(Effect::Run { .. })), "a command would run again");
+        }
+    }
+
+    /// One that is found may be half prepared, or broken.
+    #[test]
+    fn a_sandbox_is_taken_over_only_after_it_was_prepared_and_not_lost_since(choices in choices()) {
+        let (events, states) = life(&choices);
+        for (count, task) in states.iter().enumerate() {
+            if task.wants_its_sandbox() {
+                let decisive = |event: &&TaskEvent| {
+                    matches!(event, TaskEvent::Prepared { .. } | TaskEvent::SandboxLost { .. } | TaskEvent::Escalated { .. })
+                };
+                let accepted = |at: &usize| states[*at] != states[at + 1];
+                let last = (0..count).rev().filter(accepted).map(|at| &events[at]).find(decisive);
+                prop_assert!(matches!(last, Some(TaskEvent::Prepared { .. })), "{last:?} in {:?}", task.phase);
+            }
+        }
+    }
+
+    #[test]
+    fn saving_the_work_disturbs_nothing(choices in choices()) {
+        for task in life(&choices).1 {
+            let (after, due) = task.clone().step(&TaskEvent::Checkpointed { produced: produced(1) });
+            prop_assert!(due.is_none() && after.phase == task.phase && after.produced == task.produced);
+            prop_assert!(after == task || after.saved == Some(produced(1)) && !after.has_unsaved);
         }
     }
 

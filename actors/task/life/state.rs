@@ -41,6 +41,9 @@ pub struct Task {
     pub base: Option<Base>,
     /// The commands of `.bzzz.toml` at the base that must pass.
     pub checks: Vec<String>,
+    /// The backend's name for the sandbox where the model works, while one stands with the code in it, as far as the
+    /// events tell: only then may one that is found be taken for it.
+    pub sandbox: Option<String>,
     pub plan: Option<String>,
     pub reviews: Vec<Review>,
     pub plan_is_settled: bool,
@@ -52,7 +55,12 @@ pub struct Task {
     pub peer_questions: u32,
     pub escalations: u32,
     pub proposal: Option<Proposal>,
+    /// The work as it was when the model last said that it was done, or asked a person.
     pub produced: Option<Produced>,
+    /// The newest work in the task's object store: a new sandbox begins with it.
+    pub saved: Option<Produced>,
+    /// A command has ended since the work was last saved, so there may be more of it.
+    pub has_unsaved: bool,
     pub checked: Option<Checked>,
     /// The model has seen its own diff with the checks passed, and is to say `done` again.
     pub looked_at_diff: bool,
@@ -73,6 +81,7 @@ impl Task {
             holds_lease: false,
             base: None,
             checks: Vec::new(),
+            sandbox: None,
             plan: None,
             reviews: Vec::new(),
             plan_is_settled: false,
@@ -84,6 +93,8 @@ impl Task {
             escalations: 0,
             proposal: None,
             produced: None,
+            saved: None,
+            has_unsaved: false,
             checked: None,
             looked_at_diff: false,
             published: None,
@@ -100,6 +111,22 @@ impl Task {
     /// The checks have passed on this very tree.
     pub fn has_passed(&self, tree: &Sha) -> bool {
         self.checked.as_ref().is_some_and(|checked| checked.tree == *tree && checked.passed())
+    }
+
+    /// The sandbox where the model works is there, as far as the events tell, and there is use for what is in it.
+    pub fn wants_its_sandbox(&self) -> bool {
+        let has_use = match &self.phase {
+            // Failed checks send the model back to it; the rest is to be saved before it goes.
+            Phase::Checking { .. } | Phase::Escalating { .. } => true,
+            Phase::CleaningUp(end) => end.keeps_work(),
+            phase => phase.needs_work_sandbox(),
+        };
+        has_use && self.sandbox.is_some()
+    }
+
+    pub(super) fn save(&mut self, produced: &Produced) {
+        self.saved = Some(produced.clone());
+        self.has_unsaved = false;
     }
 
     pub(super) fn count(&mut self, usage: &ModelUse) {

@@ -36,13 +36,16 @@ impl Task {
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
 
-            (Phase::Preparing, E::Prepared { base, checks, .. }) => {
+            (Phase::Preparing, E::Prepared { base, checks, sandbox }) => {
                 self.base = Some(base.clone());
+                self.sandbox = Some(sandbox.clone());
+                self.has_unsaved = false;
                 self.checks.clone_from(checks);
                 Some(self.after_preparing())
             }
-            (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || needs_work_sandbox(phase) => {
+            (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || phase.needs_work_sandbox() => {
                 self.sandbox_losses += 1;
+                self.sandbox = None;
                 Some(Phase::Preparing)
             }
             (Phase::Planning, E::PlanDrafted { plan, usage }) => {
@@ -58,9 +61,16 @@ impl Task {
 
             (Phase::Thinking, E::Replied { step, usage, .. }) => Some(self.after_reply(step, usage)),
             (Phase::Running { step, .. }, E::CommandFinished { step: ended, .. }) if step == ended => {
+                self.has_unsaved = true;
                 Some(Phase::Thinking)
             }
+            // Work goes on beside it.
+            (phase, E::Checkpointed { produced }) if phase.needs_work_sandbox() => {
+                self.save(produced);
+                None
+            }
             (Phase::Exporting, E::WorkProduced { produced }) => {
+                self.save(produced);
                 self.produced = Some(produced.clone());
                 Some(self.after_export(produced.tree.clone()))
             }
@@ -87,9 +97,14 @@ impl Task {
                 false => Phase::Thinking,
             }),
             (Phase::Escalating { question }, E::Escalated { saved, .. }) => {
+                let parked = Phase::Parked { question: question.clone() };
                 self.escalations += 1;
-                self.produced = saved.clone().or_else(|| self.produced.clone());
-                Some(Phase::Parked { question: question.clone() })
+                self.sandbox = None;
+                if let Some(saved) = saved {
+                    self.save(saved);
+                    self.produced = Some(saved.clone());
+                }
+                Some(parked)
             }
             (Phase::Parked { .. }, E::HumanAnswered { .. }) => Some(Phase::Preparing),
 
@@ -107,6 +122,7 @@ impl Task {
             }
             (Phase::CleaningUp(end), E::CleanedUp { .. }) => {
                 self.holds_lease = false;
+                self.sandbox = None;
                 Some(Phase::Ended(end.clone()))
             }
             _ => None,
@@ -176,29 +192,5 @@ impl Task {
     fn another_round(&mut self) -> Phase {
         self.check_rounds += 1;
         Phase::Thinking
-    }
-}
-
-/// The phases in which the sandbox where the model works must be there.
-fn needs_work_sandbox(phase: &Phase) -> bool {
-    use Phase as P;
-    match phase {
-        P::Planning
-        | P::Discussing
-        | P::Thinking
-        | P::Running { .. }
-        | P::Exporting
-        | P::AskingPeers { .. } => true,
-        P::Unclaimed
-        | P::Claiming { .. }
-        | P::Preparing
-        | P::Checking { .. }
-        | P::Publishing { .. }
-        | P::Proposing
-        | P::InReview
-        | P::Escalating { .. }
-        | P::Parked { .. }
-        | P::CleaningUp(_)
-        | P::Ended(_) => false,
     }
 }

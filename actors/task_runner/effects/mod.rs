@@ -2,6 +2,7 @@
 //! no try can succeed.
 
 mod check;
+mod checkpoint;
 mod help;
 mod prepare;
 mod publish;
@@ -11,7 +12,7 @@ mod wrap_up;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use actix::MailboxError;
+use actix::{Addr, MailboxError};
 
 use crate::crash_points;
 use crate::ports::code::CodeError;
@@ -21,8 +22,7 @@ use crate::ports::sandbox::SandboxError;
 use crate::task::TaskEvent;
 use crate::task::life::{Effect, Task};
 
-use super::RunnerDeps;
-use work::recall;
+use super::{RunnerDeps, TaskRunner};
 
 /// How an effect ended.
 pub(super) enum Ended {
@@ -43,10 +43,23 @@ type Carried = Result<TaskEvent, Ended>;
 pub(super) struct Tools {
     pub(super) deps: RunnerDeps,
     pub(super) task: Task,
+    /// Told of what happens beside the effect's own end.
+    pub(super) runner: Addr<TaskRunner>,
 }
 
 impl Tools {
     pub(super) async fn carry_out(&self, effect: Effect) -> Ended {
+        self.carried_out(effect).await.map_or_else(|ended| ended, |event| Ended::With(Box::new(event)))
+    }
+
+    async fn carried_out(&self, effect: Effect) -> Carried {
+        // Before it waits for a place: a sandbox that no node speaks to for long ends itself.
+        if self.task.phase.needs_work_sandbox() {
+            self.stand_in_sandbox().await?;
+        } else if self.task.wants_its_sandbox() {
+            // Whoever needs it looks again, and knows what to do without it.
+            let _ = self.stand_in_sandbox().await;
+        }
         if self.task.phase.takes_a_place() {
             self.take_place().await;
         }
@@ -60,7 +73,7 @@ impl Tools {
             Effect::DiscussPlan => self.discuss_plan().await,
             Effect::Think => self.think().await,
             Effect::Run { step, command } => self.run(step, command).await,
-            Effect::Recall { step } => Ok(recall(step)),
+            Effect::Recall { step } => self.recall(step).await,
             Effect::Export => self.export().await,
             Effect::Check { tree } => self.check(&tree).await,
             Effect::Publish { tree } => self.publish(&tree).await,
@@ -72,7 +85,7 @@ impl Tools {
             Effect::CleanUp { end } => self.clean_up(&end).await,
         };
         crash_points::after(act);
-        carried.map_or_else(|ended| ended, |event| Ended::With(Box::new(event)))
+        carried
     }
 
     async fn take_place(&self) {

@@ -20,7 +20,7 @@ impl Tools {
             }
             None => RepositoryPolicy::default(),
         };
-        let tree = self.task.produced.as_ref().map(|it| &it.tree);
+        let tree = self.task.saved.as_ref().map(|it| &it.tree);
         let code = bench.code.code_in(id, &base.commit, tree).await?;
         let sandbox = self.deps.sandbox.send(Open { epoch: self.task.epoch, code }).await??;
         Ok(TaskEvent::Prepared { base, checks: policy.checks, sandbox })

@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
+use actix::MailboxError;
 use tokio::sync::oneshot;
+use tracing::info;
 
 use crate::antennae::DiscussPlan;
 use crate::ports::code::CodeError;
 use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
-use crate::ports::sandbox::{CommandOutcome, SandboxError};
+use crate::ports::sandbox::{CommandOutcome, SandboxError, WorkBundle};
 use crate::reasoner_actor::{Answered, DraftPlan, NextStep, ReasonerError, observation};
-use crate::sandbox_actor::{Export, Run};
+use crate::sandbox_actor::{Adopt, Export, Recall, Run};
 use crate::task::text::head_and_tail;
-use crate::task::{Observed, Produced, TaskEvent};
+use crate::task::{Base, Ending, Observed, Produced, TaskEvent};
 
 use super::{Carried, Ended, Tools, stalled};
 
 /// A model that is not on its server is looked for again after this long: someone may be pulling it.
 const MISSING_MODEL_PAUSE: Duration = Duration::from_secs(60);
-/// The pause before an output that could not be stored is stored again: the disk is full, most likely.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// A command that was begun before ends within its own time limit; this is for its end to be told.
+const RECALL_MARGIN: Duration = Duration::from_secs(30);
 /// Half of what the model sees of its own diff, in bytes.
 const HALF_SHOWN_DIFF_BYTES: usize = 6000;
 
@@ -36,8 +38,11 @@ impl Tools {
         Ok(TaskEvent::PlanSettled { reviews })
     }
 
+    /// While the model thinks its work is saved, so the next command begins when both are done.
     pub(super) async fn think(&self) -> Carried {
-        let Answered { answer: (text, step), usage } = self.deps.reasoner.send(NextStep).await??;
+        let reply = async { Ok(self.deps.reasoner.send(NextStep).await??) };
+        let (reply, ()) = tokio::try_join!(reply, self.checkpoint())?;
+        let Answered { answer: (text, step), usage } = reply;
         Ok(TaskEvent::Replied { text, step, usage })
     }
 
@@ -45,20 +50,47 @@ impl Tools {
         let (answer, answered) = oneshot::channel();
         let run = Run { step, command, timeout: self.deps.bench.pace.command_timeout, answer };
         // A request that went down with its actor may have run: never again.
-        let Ok(()) = self.deps.sandbox.send(run).await else { return Ok(recall(step)) };
-        let Ok(ran) = answered.await else { return Ok(recall(step)) };
+        let Ok(()) = self.deps.sandbox.send(run).await else { return self.recall(step).await };
+        let Ok(ran) = answered.await else { return self.recall(step).await };
         match ran {
-            // Only the storing may be tried again: the command has run.
-            Ok(outcome) => loop {
-                match self.observed(&outcome).await {
-                    Ok(outcome) => return Ok(TaskEvent::CommandFinished { step, outcome }),
-                    Err(error) => tracing::warn!(step, %error, "the command's output can't be kept yet"),
-                }
-                tokio::time::sleep(STORE_PAUSE).await;
-            },
+            Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
             // The backend went away in the middle: the same.
             Err(SandboxError::Unavailable(why)) => Ok(TaskEvent::SandboxLost { why }),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What became of a command that was begun before. When the sandbox does not know, nobody does: the sandbox and all
+    /// that is in it are there still, and the model looks for itself.
+    pub(super) async fn recall(&self, step: u32) -> Carried {
+        self.stand_in_sandbox().await?;
+        let (answer, answered) = oneshot::channel();
+        let patience = self.deps.bench.pace.command_timeout + RECALL_MARGIN;
+        self.deps.sandbox.send(Recall { step, patience, answer }).await?;
+        let recalled = answered.await.map_err(|_| Ended::from(MailboxError::Closed))??;
+        let outcome = match recalled {
+            Some(outcome) => self.observed(&outcome).await?,
+            None => Observed {
+                ending: Ending::Unknown,
+                duration_ms: 0,
+                shown: String::new(),
+                whole: None,
+                out_of_memory: false,
+            },
+        };
+        info!(step, ending = %outcome.ending, "recalled a command");
+        Ok(TaskEvent::CommandFinished { step, outcome })
+    }
+
+    /// Sees that the sandbox where the model works stands: what an earlier life left is taken over.
+    pub(super) async fn stand_in_sandbox(&self) -> Result<(), Ended> {
+        let lost = |why: &str| Err(SandboxError::Lost(why.to_owned()).into());
+        if self.task.sandbox.is_none() {
+            return lost("the task has no sandbox");
+        }
+        match self.deps.sandbox.send(Adopt { epoch: self.task.epoch }).await?? {
+            true => Ok(()),
+            false => lost("it was gone when the node came back"),
         }
     }
 
@@ -72,12 +104,18 @@ impl Tools {
     }
 
     pub(super) async fn saved_work(&self) -> Result<Produced, NotSaved> {
-        let (bench, id) = (&self.deps.bench, &self.task.id);
         let Some(base) = &self.task.base else {
             return Err(NotSaved::Refused("the task has no base yet".to_owned()));
         };
+        self.stand_in_sandbox().await?;
         let exported = self.deps.sandbox.send(Export { base: base.commit.clone() }).await;
         let bundle = exported.map_err(Ended::from)??;
+        self.imported(base, bundle).await
+    }
+
+    /// Checks a bundle, and takes its tree into the task's object store.
+    pub(super) async fn imported(&self, base: &Base, bundle: WorkBundle) -> Result<Produced, NotSaved> {
+        let (bench, id) = (&self.deps.bench, &self.task.id);
         let imported = bench.code.import(id, &base.commit, bundle).await?;
         let diff = bench.log.put_blob(imported.diff.as_bytes()).await.map_err(Ended::from)?;
         Ok(Produced {
@@ -105,11 +143,6 @@ impl Tools {
             out_of_memory: outcome.out_of_memory,
         })
     }
-}
-
-/// The sandbox does not say, in this version, what became of a command while nobody listened.
-pub(super) fn recall(step: u32) -> TaskEvent {
-    TaskEvent::SandboxLost { why: format!("the node went down while command {step} was under way") }
 }
 
 /// Why the work in a sandbox is not in the object store.

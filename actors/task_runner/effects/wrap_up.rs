@@ -10,10 +10,7 @@ use super::{Carried, Ended, Tools};
 
 impl Tools {
     pub(super) async fn clean_up(&self, end: &End) -> Carried {
-        let diff = match end {
-            End::Done | End::Declined => None,
-            End::Cancelled { .. } | End::Failed { .. } | End::LeaseLost { .. } => self.kept_diff().await?,
-        };
+        let diff = if end.keeps_work() { self.kept_diff().await? } else { None };
         self.deps.sandbox.send(Destroy).await??;
         // A lease that was lost is another's; the manager no longer holds it then.
         let has_failed = matches!(end, End::Failed { .. });
@@ -24,7 +21,7 @@ impl Tools {
 
     /// The newest of the work: what is in the sandbox, else what was saved of it before.
     async fn kept_diff(&self) -> Result<Option<BlobRef>, Ended> {
-        let saved_before = || self.task.produced.as_ref().map(|produced| produced.diff.clone());
+        let saved_before = || self.task.saved.as_ref().map(|saved| saved.diff.clone());
         match self.saved_work().await {
             Ok(produced) => Ok(Some(produced.diff)),
             Err(NotSaved::Refused(_) | NotSaved::Ended(Ended::With(_) | Ended::GivenUp(_))) => {

@@ -5,6 +5,7 @@
 mod leases;
 mod main_job;
 mod restarts;
+mod returns;
 mod trouble;
 mod world;
 

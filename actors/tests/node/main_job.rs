@@ -30,6 +30,7 @@ fn a_labelled_issue_becomes_a_pull_request() {
                 "command_finished",
                 "replied",
                 "command_finished",
+                "checkpointed",
                 "replied",
                 "work_produced",
                 "checks_finished",

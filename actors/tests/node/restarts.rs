@@ -49,10 +49,10 @@ fn a_repository_that_is_gone_keeps_no_other_task_from_coming_back() {
         let before = world.journal.kinds_of("acme/rocket#1").len();
         world.git.deny(Some("acme/gone"));
         let node = world.start();
-        Story::of(&node).until_kind("sandbox_lost").await;
+        Story::of(&node).until_kind("command_finished").await;
         tokio::time::sleep(MINUTE).await;
         let new = world.journal.kinds_of("acme/rocket#1").split_off(before);
-        assert!(new.contains(&"lease_renewed") && new.contains(&"prepared"), "{new:?}");
+        assert!(new.contains(&"lease_renewed") && new.contains(&"command_finished"), "{new:?}");
         node.stop().await;
     });
 }

@@ -21,6 +21,9 @@ if ! git_in_store add --all . 2>/dev/null; then
     git_in_store add --all .
 fi
 tree=$(git_in_store write-tree)
+if [ -n "${known-}" ] && [ "$tree" = "$(git_in_store rev-parse --verify --quiet "$known" || true)" ]; then
+    exit "$unchanged"
+fi
 export GIT_AUTHOR_NAME=sandbox GIT_AUTHOR_EMAIL=sandbox@localhost GIT_AUTHOR_DATE='@1 +0000'
 export GIT_COMMITTER_NAME=sandbox GIT_COMMITTER_EMAIL=sandbox@localhost GIT_COMMITTER_DATE='@1 +0000'
 commit=$(git_in_store commit-tree "$tree" -p "$base" -m work </dev/null)

@@ -128,14 +128,21 @@ impl Driver {
     }
 
     async fn serve(&mut self, mut order: Order) -> Result<(), Lost> {
-        let mut frames: Vec<_> = self.unacknowledged.drain(..).map(|job| HostFrame::Ack { job }).collect();
+        // Asking once more for an outcome says that it did not arrive where it was wanted.
+        let recalled = match order.work {
+            Work::Recall { number, .. } => Some(number),
+            Work::Run { .. } => None,
+        };
+        let arrived = self.unacknowledged.extract_if(.., |job| recalled != Some(*job));
+        let mut frames: Vec<_> = arrived.map(|job| HostFrame::Ack { job }).collect();
         let answer = match order.work {
             Work::Recall { number, cap_bytes, patience } => {
                 // Its outcome may cross the question, and come twice then.
                 self.foreign.insert(number);
                 frames.push(HostFrame::Recall { job: number });
                 self.link.send_all(&frames).await?;
-                self.until_finished(&mut Progress::of_recall(number, cap_bytes), patience).await
+                let mut progress = Progress::of_recall(number, cap_bytes);
+                self.attend(&mut progress, &mut None, &mut None, &mut order.reply, patience).await
             }
             Work::Run { job, mut input, mut output } => {
                 let deadline = Duration::from_millis(job.timeout_ms) + FINISH_MARGIN;
@@ -155,12 +162,6 @@ impl Driver {
         // A caller that went away wants no answer.
         let _ = order.reply.send(answer);
         Ok(())
-    }
-
-    /// Waits for a job's end, whatever else it sends.
-    async fn until_finished(&mut self, progress: &mut Progress, patience: Duration) -> Result<Answer, Lost> {
-        let (mut nobody, _keep) = oneshot::channel();
-        self.attend(progress, &mut None, &mut None, &mut nobody, patience).await
     }
 
     /// Feeds a job and takes what it says until it has ended.

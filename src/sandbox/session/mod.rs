@@ -113,8 +113,8 @@ impl Session {
         outcome_of(report, request.timeout)
     }
 
-    /// The outcome of a command that an earlier session started in this sandbox; waits for its end. `None` when
-    /// sandboxd knows nothing of it: it never arrived, or its outcome was acknowledged.
+    /// The outcome of a command that this session or an earlier one started in this sandbox; waits for its end. `None`
+    /// when sandboxd knows nothing of it: it never arrived, or its outcome was acknowledged by another call.
     ///
     /// # Errors
     /// `Lost` when it has not ended within `patience`.
@@ -126,7 +126,12 @@ impl Session {
         let _turn = self.turn().await;
         let cap_bytes = self.options.output_cap_bytes;
         let report = self.order(Work::Recall { number: step, cap_bytes, patience }).await?;
-        report.map(|report| outcome_of(report, patience)).transpose()
+        // Its time limit was another caller's; what it took is as near.
+        let outcome = |report: Report| {
+            let timeout = report.duration;
+            outcome_of(report, timeout)
+        };
+        report.map(outcome).transpose()
     }
 
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {

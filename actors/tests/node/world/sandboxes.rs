@@ -13,20 +13,27 @@ use bzzz_actors::task::{Ending, NodeId, Sha};
 use tokio::sync::watch;
 
 /// Sandboxes whose work tree is the list of the commands that ran. Commands that say `write` change it; `hang` never
-/// ends; `exit N` exits so; `panic` panics in the node.
+/// ends; `exit N` exits so; those that begin with `slow` take a while; `panic` panics in the node.
+///
+/// A command goes on when the node that began it is gone, and its outcome is kept until another call is made.
 #[derive(Default, Clone)]
 pub struct MemorySandboxes {
     state: Arc<Mutex<State>>,
 }
 
+/// How long a slow command takes.
+const SLOW: Duration = Duration::from_secs(40);
+
 #[derive(Default)]
 struct State {
     standing: HashMap<SandboxSpec, Arc<MemorySandbox>>,
     started: usize,
+    /// Every command that was begun in a sandbox for work, in order.
+    commands: Vec<String>,
+    exports: usize,
     failing_checks: u32,
     losing_imports: u32,
-    /// Every command that ran in any of them.
-    ran: Vec<String>,
+    outlives_its_node: bool,
 }
 
 impl MemorySandboxes {
@@ -36,6 +43,28 @@ impl MemorySandboxes {
 
     pub fn started(&self) -> usize {
         self.state.lock().unwrap().started
+    }
+
+    /// How often such a command was begun in a sandbox for work.
+    pub fn times(&self, command: &str) -> usize {
+        self.state.lock().unwrap().commands.iter().filter(|it| *it == command).count()
+    }
+
+    /// How often a sandbox was asked for what is in it.
+    pub fn exports(&self) -> usize {
+        self.state.lock().unwrap().exports
+    }
+
+    /// A command that nobody waits for any more goes on, as if the node had been killed and could not say so.
+    pub fn let_commands_go_on(&self) {
+        self.state.lock().unwrap().outlives_its_node = true;
+    }
+
+    /// What ended is not known any more, as if the next call had been made.
+    pub fn forget_outcomes(&self) {
+        for sandbox in self.state.lock().unwrap().standing.values() {
+            sandbox.last.send_replace(None);
+        }
     }
 
     /// Every sandbox of the kind dies now.
@@ -55,10 +84,6 @@ impl MemorySandboxes {
         self.state.lock().unwrap().losing_imports = count;
     }
 
-    pub fn ran(&self) -> Vec<String> {
-        self.state.lock().unwrap().ran.clone()
-    }
-
     /// The next runs of checks fail.
     pub fn fail_checks(&self, count: u32) {
         self.state.lock().unwrap().failing_checks = count;
@@ -72,9 +97,14 @@ impl MemorySandboxes {
     }
 }
 
+/// The number of the command that was begun last, with its outcome once it has ended.
+type LastCommand = watch::Sender<Option<(u32, Option<CommandOutcome>)>>;
+
 pub struct MemorySandbox {
     spec: SandboxSpec,
-    ran: Mutex<Vec<String>>,
+    /// What the files hold.
+    ran: Arc<Mutex<Vec<String>>>,
+    last: Arc<LastCommand>,
     is_alive: watch::Sender<bool>,
     /// Calls run one after the other.
     turn: tokio::sync::Mutex<()>,
@@ -100,7 +130,8 @@ impl Sandboxes for MemorySandboxes {
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let sandbox = Arc::new(MemorySandbox {
             spec: spec.clone(),
-            ran: Mutex::default(),
+            ran: Arc::default(),
+            last: Arc::new(watch::channel(None).0),
             is_alive: watch::channel(true).0,
             turn: tokio::sync::Mutex::default(),
             home: self.clone(),
@@ -111,6 +142,11 @@ impl Sandboxes for MemorySandboxes {
         Ok(sandbox)
     }
 
+    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.standing.get(spec).map(|sandbox| sandbox.clone() as Arc<dyn Sandbox>))
+    }
+
     async fn remove_strays(
         &self,
         node: &NodeId,
@@ -118,8 +154,81 @@ impl Sandboxes for MemorySandboxes {
     ) -> Result<usize, SandboxError> {
         let mut state = self.state.lock().unwrap();
         let before = state.standing.len();
-        state.standing.retain(|spec, _| spec.node != *node || keep(spec));
+        state.standing.retain(|spec, sandbox| {
+            let stays = spec.node != *node || keep(spec);
+            if !stays {
+                sandbox.is_alive.send_replace(false);
+            }
+            stays
+        });
         Ok(before - state.standing.len())
+    }
+}
+
+impl MemorySandbox {
+    fn begin(&self, request: &CommandRequest) -> Job {
+        let CommandRequest { step, command, timeout } = request.clone();
+        let (ran, last) = (self.ran.clone(), self.last.clone());
+        let fails = self.spec.purpose == Purpose::Check && self.home.check_fails();
+        last.send_replace(Some((step, None)));
+        let work = async move {
+            let (takes, outcome) = match command.strip_prefix("exit ") {
+                _ if command == "hang" => {
+                    let ending = Ending::TimedOut { after_ms: timeout.as_millis() as u64 };
+                    (timeout, CommandOutcome { ending, ..exited(0, "") })
+                }
+                _ if command.starts_with("slow") => (SLOW, exited(0, "slow\n")),
+                _ if command.contains("binary") => (Duration::ZERO, exited(0, "\u{7}")),
+                Some(code) => (Duration::ZERO, exited(code.parse().unwrap(), "")),
+                None => (Duration::from_millis(20), exited(i32::from(fails), "ok\n")),
+            };
+            tokio::time::sleep(takes).await;
+            ran.lock().unwrap().push(command);
+            last.send_replace(Some((step, Some(outcome))));
+        };
+        let goes_on = self.home.state.lock().unwrap().outlives_its_node;
+        Job { work: tokio::spawn(work), last: self.last.clone(), goes_on }
+    }
+
+    /// Waits for the end of the command that was begun last, if it is this one.
+    async fn ended(&self, step: u32) -> Result<Option<CommandOutcome>, SandboxError> {
+        let (mut is_alive, mut last) = (self.is_alive.subscribe(), self.last.subscribe());
+        let ended = async {
+            let decided = last.wait_for(|last| match last {
+                Some((begun, outcome)) => *begun != step || outcome.is_some(),
+                None => true,
+            });
+            let decided = decided.await.unwrap().clone();
+            decided.filter(|(begun, _)| *begun == step).and_then(|(_, outcome)| outcome)
+        };
+        tokio::select! {
+            biased;
+            _ = is_alive.wait_for(|is_alive| !is_alive) => Err(SandboxError::Lost("killed".into())),
+            outcome = ended => Ok(outcome),
+        }
+    }
+}
+
+/// A command that is under way. It is killed, and its outcome says so, when whoever waits for it goes away.
+struct Job {
+    work: tokio::task::JoinHandle<()>,
+    last: Arc<LastCommand>,
+    goes_on: bool,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.goes_on {
+            return;
+        }
+        self.work.abort();
+        self.last.send_if_modified(|last| match last {
+            Some((_, outcome @ None)) => {
+                *outcome = Some(CommandOutcome { ending: Ending::Unknown, ..exited(0, "") });
+                true
+            }
+            _ => false,
+        });
     }
 }
 
@@ -144,42 +253,43 @@ impl Sandbox for MemorySandbox {
 
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
         let _turn = self.turn.lock().await;
-        self.ran.lock().unwrap().push(request.command.clone());
-        self.home.state.lock().unwrap().ran.push(request.command.clone());
-        assert!(request.command != "panic", "the adapter panics");
-        let mut is_alive = self.is_alive.subscribe();
-        let died = async {
-            let _ = is_alive.wait_for(|is_alive| !is_alive).await;
-        };
-        let outcome = async {
-            match request.command.strip_prefix("exit ") {
-                _ if request.command == "hang" => {
-                    tokio::time::sleep(request.timeout).await;
-                    let after_ms = request.timeout.as_millis() as u64;
-                    CommandOutcome { ending: Ending::TimedOut { after_ms }, ..exited(0, "") }
-                }
-                _ if request.command == "colour" => exited(0, "\x1b[31mred\n"),
-                Some(code) => exited(code.parse().unwrap(), ""),
-                None => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let fails = self.spec.purpose == Purpose::Check && self.home.check_fails();
-                    exited(i32::from(fails), "ok\n")
-                }
-            }
-        };
-        tokio::select! {
-            () = died => Err(SandboxError::Lost("killed".into())),
-            outcome = outcome => Ok(outcome),
+        if self.spec.purpose == Purpose::Work {
+            self.home.state.lock().unwrap().commands.push(request.command.clone());
         }
+        assert!(request.command != "panic", "the adapter panics");
+        let _job = self.begin(request);
+        match self.ended(request.step).await? {
+            Some(outcome) => Ok(outcome),
+            None => Err(SandboxError::Lost("it knows nothing of its own job".into())),
+        }
+    }
+
+    async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError> {
+        let _turn = self.turn.lock().await;
+        let late = |_| Err(SandboxError::Lost("it did not end".into()));
+        tokio::time::timeout(patience, self.ended(step)).await.unwrap_or_else(late)
     }
 
     async fn export(&self, _: &Sha, _: u64) -> Result<WorkBundle, SandboxError> {
         let _turn = self.turn.lock().await;
+        self.home.state.lock().unwrap().exports += 1;
         if !*self.is_alive.borrow() {
             return Err(SandboxError::Lost("killed".into()));
         }
-        let file = PathBuf::from(self.ran.lock().unwrap().join("\n"));
-        Ok(WorkBundle { file, remover: Box::new(()) })
+        self.last.send_replace(None);
+        Ok(WorkBundle { file: PathBuf::from(self.ran.lock().unwrap().join("\n")), remover: Box::new(()) })
+    }
+
+    async fn export_changes(
+        &self,
+        base: &Sha,
+        known: Option<&Sha>,
+        max_bytes: u64,
+    ) -> Result<Option<WorkBundle>, SandboxError> {
+        let bundle = self.export(base, max_bytes).await?;
+        let tree = format!("{:040x}", bundle.file.to_string_lossy().matches("write").count());
+        let known = known.map_or("0".repeat(40), ToString::to_string);
+        Ok((tree != known).then_some(bundle))
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
