@@ -59,7 +59,7 @@ impl From<&StartError> for Exit {
         use crate::journal::JournalOpenError;
         match error {
             StartError::Journal(JournalOpenError::Locked { .. }) => Self::TryLater,
-            StartError::Journal(_) | StartError::Folder { .. } => Self::Failed,
+            StartError::Journal(_) | StartError::Unread(_) | StartError::Folder { .. } => Self::Failed,
             StartError::Address(_) | StartError::Forge(_) => Self::Config,
             StartError::Sandbox(SandboxError::Misconfigured(_)) => Self::Config,
             StartError::Git(_) | StartError::Sandbox(_) => Self::Unavailable,
