@@ -63,6 +63,7 @@ impl From<&StartError> for Exit {
         match error {
             StartError::Journal(JournalOpenError::Locked { .. }) => Self::TryLater,
             StartError::Journal(_)
+            | StartError::Unread(_)
             | StartError::Folder { .. }
             | StartError::Git(GitSetupError::Folder { .. }) => Self::Failed,
             StartError::Address(_) | StartError::Forge(_) | StartError::Git(GitSetupError::Address(_)) => {

@@ -4,6 +4,7 @@ mod adapters;
 mod chance;
 mod configure;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,11 @@ use bzzz_actors::node::{Node, Outside, Ports};
 use bzzz_actors::ports::claims::Claims;
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::ports::forge::{Forge, ForgeError};
+use bzzz_actors::ports::journal::{Journal, JournalError, Seq};
 use bzzz_actors::ports::model::{Model, ModelError};
-use bzzz_actors::ports::sandbox::{SandboxError, Sandboxes};
+use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::task::life::Task;
+use bzzz_actors::task::{Epoch, TaskId};
 use tracing::{info, warn};
 
 use crate::git::GitSetupError;
@@ -28,6 +32,8 @@ use crate::swarm::Alone;
 pub enum StartError {
     #[error(transparent)]
     Journal(#[from] JournalOpenError),
+    #[error("the journal can't be read: {0}")]
+    Unread(#[from] JournalError),
     #[error("the folder {} can't be used: {source}", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -64,7 +70,11 @@ impl RunningNode {
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
         let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
         let sandbox = sandboxes.describe().await?;
-        let removed = sandboxes.remove_strays(&settings.node.name, &|_| false).await?;
+        let wanted = wanted_sandboxes(&*journal).await?;
+        let keep = |spec: &SandboxSpec| {
+            spec.purpose == Purpose::Work && wanted.get(&spec.task).is_some_and(|epoch| *epoch == spec.epoch)
+        };
+        let removed = sandboxes.remove_strays(&settings.node.name, &keep).await?;
         info!(sandbox, removed, "sandbox backend is ready");
         check_token(&*forge).await?;
         let ports = Ports {
@@ -93,7 +103,9 @@ impl RunningNode {
     }
 
     /// Takes no more tasks, lets those under way come to rest within `grace`, then stops every actor and removes
-    /// every sandbox. What is unfinished goes on at the next start.
+    /// every sandbox: a node that ends in order leaves nothing running. What is unfinished goes on at the next start, in
+    /// a new sandbox with the work as it was saved after the last command that changed it. A node that is killed leaves
+    /// its sandboxes; the next start takes them over, and they end by themselves if none comes.
     pub async fn stop(mut self, grace: Duration) {
         self.node.drain(grace).await;
         self.end().await;
@@ -106,6 +118,20 @@ impl RunningNode {
             warn!(%error, "sandboxes not removed; the next start of this node removes them");
         }
     }
+}
+
+/// The tasks whose sandbox an earlier life of the node may have left and that go on in it. All other sandboxes are
+/// strays.
+async fn wanted_sandboxes(journal: &dyn Journal) -> Result<HashMap<TaskId, Epoch>, JournalError> {
+    let mut wanted = HashMap::new();
+    for id in journal.unfinished().await? {
+        let events = journal.events_of(&id, Seq::default()).await?;
+        let task = Task::fold(id.clone(), events.iter().map(|recorded| &recorded.event));
+        if task.wants_its_sandbox() {
+            wanted.insert(id, task.epoch);
+        }
+    }
+    Ok(wanted)
 }
 
 /// An empty folder, whatever was there before.

@@ -6,5 +6,6 @@ mod config;
 mod containers;
 mod demo;
 mod journal_crash;
+mod killed;
 mod program;
 mod run;

@@ -88,6 +88,11 @@ impl Program {
         status.code().unwrap_or_else(|| panic!("it was killed:\n{}", self.text()))
     }
 
+    /// Waits until it is dead, having been killed.
+    pub(crate) fn until_death(&mut self) {
+        assert_eq!(self.child.wait().unwrap().code(), None, "it ended by itself:\n{}", self.text());
+    }
+
     pub(crate) fn text(&self) -> String {
         self.seen.join("\n")
     }

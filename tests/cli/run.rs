@@ -13,15 +13,15 @@ const UNAVAILABLE: i32 = 69;
 const TRY_LATER: i32 = 75;
 const CONFIG: i32 = 78;
 
-const TOKEN: &str = "run-token";
+pub(crate) const TOKEN: &str = "run-token";
 
 /// A node's name that no other test has, and the removal of its containers.
-fn node_name() -> Containers {
+pub(crate) fn node_name() -> Containers {
     Containers { prefix: format!("run-{:x}", getrandom::u64().unwrap()) }
 }
 
 /// `bzzz run` for the examples of an apiary.
-fn arguments(apiary: &Apiary, node: &Containers, more: &[&str]) -> Vec<String> {
+pub(crate) fn arguments(apiary: &Apiary, node: &Containers, more: &[&str]) -> Vec<String> {
     let repositories: Vec<&str> = examples::all().iter().map(|example| example.repo).collect();
     let mut settings = vec![
         format!("node.name={}", node.prefix),

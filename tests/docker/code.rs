@@ -171,6 +171,33 @@ async fn the_same_tree_makes_the_same_commit_and_no_change_is_no_error() {
 }
 
 #[tokio::test]
+async fn only_what_changed_comes_out_when_only_that_is_asked_for() {
+    let Some(docker) = Docker::new() else { return };
+    let upstream = Upstream::new();
+    let sandbox = imported(&docker, &upstream).await;
+    let started = Instant::now();
+    let nothing = sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap();
+    println!("no change since the base: {:?}", started.elapsed());
+    assert!(nothing.is_none());
+    output(&*sandbox, 1, "cat README; touch README; mkdir target; echo built > target/a").await;
+    assert!(sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap().is_none());
+
+    output(&*sandbox, 2, "echo more >> README").await;
+    let bundle = sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap().unwrap();
+    assert_eq!(upstream.changed(&bundle), "M README");
+    let tip = upstream.unbundle(&bundle);
+    let tree: Sha = git(&upstream.repo(), &["rev-parse", &format!("{tip}^{{tree}}")]).parse().unwrap();
+    let started = Instant::now();
+    assert!(sandbox.export_changes(&upstream.base, Some(&tree), MAX_BYTES).await.unwrap().is_none());
+    println!("no change since the last: {:?}", started.elapsed());
+
+    // What was taken back is a change too.
+    output(&*sandbox, 3, "git checkout -q README").await;
+    assert!(sandbox.export_changes(&upstream.base, Some(&tree), MAX_BYTES).await.unwrap().is_some());
+    assert!(sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn whatever_was_done_to_its_git_folder_the_work_comes_out() {
     let Some(docker) = Docker::new() else { return };
     let upstream = Upstream::new();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bzzz::docker::{DockerOptions, DockerSandboxes};
-use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::ports::sandbox::{Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{Ending, Epoch};
 
 use crate::daemon::{self, Docker, output, request, run, text};
@@ -166,15 +166,47 @@ async fn a_node_that_returns_finds_its_command() {
     let has_begun = || daemon::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1"));
     until("the command begins", has_begun).await;
 
-    let second = sandboxes.adopt(&spec).await.unwrap().unwrap();
+    let second: Arc<dyn Sandbox> = sandboxes.adopt(&spec).await.unwrap().unwrap();
     let recalled = second.recall(6, PATIENCE).await.unwrap().unwrap();
     assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Exited { code: 0 }, "begun\ndone\n"));
     running.abort();
 
-    let known = second.recall(6, PATIENCE).await.unwrap();
-    assert!(known.is_none(), "the call after it acknowledges it");
+    let again = second.recall(6, PATIENCE).await.unwrap().unwrap();
+    assert_eq!(text(&again), "begun\ndone\n", "it may be asked for until another call is made");
     assert!(second.recall(4, PATIENCE).await.unwrap().is_none());
-    assert_eq!(output(&second, 7, "echo on").await, "on\n");
+    assert!(second.recall(6, PATIENCE).await.unwrap().is_none(), "the call after it acknowledges it");
+    assert_eq!(output(&*second, 7, "echo on").await, "on\n");
+}
+
+/// The one who waited is gone, the node lives.
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_is_killed_and_its_outcome_says_so() {
+    let Some(docker) = Docker::new() else { return };
+    let sandbox = docker.start().await;
+    let name = sandbox.name();
+    let command = request(1, "echo begun; sleep 1000", PATIENCE);
+    tokio::select! {
+        ended = sandbox.run(&command) => panic!("{ended:?}"),
+        () = until("the command begins", || daemon::docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1000"))) => {}
+    }
+    let recalled = sandbox.recall(1, PATIENCE).await.unwrap().unwrap();
+    assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Unknown, "begun\n"));
+
+    // The same of one that an earlier life began.
+    let command = request(2, "sleep 1001", PATIENCE);
+    let runs = |sleep: &str| daemon::docker(&["top", &name]).is_some_and(|top| top.contains(sleep));
+    let first = sandbox.clone();
+    let running = tokio::spawn(async move { first.run(&command).await });
+    until("the command begins", || runs("sleep 1001")).await;
+    let adopted = DockerSandboxes::new(docker.options()).unwrap().adopt(&docker.spec(Purpose::Work)).await;
+    let adopted = adopted.unwrap().unwrap();
+    tokio::select! {
+        ended = adopted.recall(2, PATIENCE) => panic!("{ended:?}"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    assert_eq!(output(&*adopted, 3, "echo on").await, "on\n");
+    assert!(!runs("sleep 1001"));
+    running.abort();
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ fn a_container_that_is_killed_from_outside_is_made_anew() {
     on_a_hill(async |hill| {
         let well = hill.well().await;
         let repo = hill.repository("killed", &["test -s fuel"]).await;
-        let replies = running(&["echo early > fuel; sleep 1000", "ls; echo full > fuel"]);
+        let replies = running(&["echo kept > note", "echo early > fuel; sleep 1000", "ls; echo full > fuel"]);
         let killed = hill.issue(&repo, replies);
         let node = hill.node().await;
         node.until_kind(&killed, "replied").await;
@@ -109,9 +109,9 @@ fn a_container_that_is_killed_from_outside_is_made_anew() {
 
         let story = node.until_proposed(&killed).await;
         assert_eq!((story.count("sandbox_lost"), story.count("prepared")), (1, 2), "{story}");
-        // What the lost one held is gone, and the model is told so.
-        assert_eq!(story.outcomes().last().unwrap().shown, "README.md\n", "{story}");
-        assert!(hill.prompts(&killed).pop().unwrap().contains("The sandbox was lost"));
+        // What the command under way did is gone, what was done before is not, and the model is told so.
+        assert_eq!(story.outcomes().last().unwrap().shown, "README.md\nnote\n", "{story}");
+        assert!(hill.prompts(&killed).pop().unwrap().contains("as they were saved after command 1"));
         node.until_proposed(&well).await;
     });
 }
