@@ -101,7 +101,11 @@ impl ClaimManager {
                 self.tell(TaskClaimed { task, place: Some(place) }, ctx);
             }
             Ok(None) => {}
-            Err(why) => warn!(%task, why, "not claimed"),
+            Err(why) => {
+                warn!(%task, why, "not claimed");
+                // It may have failed half-way, with the claim written and the journal not knowing.
+                self.look_for(task, false, ctx);
+            }
         }
     }
 }

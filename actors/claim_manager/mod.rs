@@ -13,8 +13,10 @@ mod failed;
 mod lease;
 mod recovery;
 mod rules;
+mod surrender;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -38,6 +40,7 @@ use lease::{Act, Lease};
 use rules::{Decision, Watch};
 
 pub use rules::Timing;
+pub(crate) use surrender::surrender;
 
 /// How often leases and places are looked at. A deadline is noticed at most this late, which `grace` must cover.
 const TICK: Duration = Duration::from_secs(1);
@@ -100,6 +103,8 @@ pub struct ClaimDeps {
     pub places: Arc<Semaphore>,
     /// Known once the supervisor of tasks is started, which is after this actor.
     pub tasks: Arc<OnceLock<Addr<TaskSupervisor>>>,
+    /// Set once the first life has begun: in a later one the node has not been away.
+    pub has_lived: Arc<AtomicBool>,
 }
 
 pub struct ClaimManager {
@@ -128,13 +133,7 @@ impl ClaimManager {
     }
 
     fn desk(&self) -> Desk {
-        Desk {
-            node: self.deps.node.clone(),
-            claims: self.deps.claims.clone(),
-            log: self.deps.log.clone(),
-            nonce: self.deps.nonce.clone(),
-            timing: self.deps.timing,
-        }
+        Desk::new(&self.deps)
     }
 
     fn decide(&mut self, before: &Task, seen: Option<&SeenLease>) -> Decision {
@@ -209,16 +208,22 @@ impl ClaimManager {
         }
     }
 
-    fn recover(&self, ctx: &mut Context<Self>) {
+    /// `comes_back`: the node has just started, and not only this actor.
+    fn recover(&self, comes_back: bool, ctx: &mut Context<Self>) {
         let desk = self.desk();
-        let looked = async move {
-            let tasks = desk.log.journal().unfinished().await.unwrap_or_default();
-            futures_util::future::join_all(tasks.into_iter().map(|task| look_until_clear(&desk, task))).await
-        };
-        ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| {
-            for (task, found) in found {
-                manager.take_up_again(task, found, ctx);
+        let listed = async move { list_until_clear(&desk).await };
+        ctx.spawn(listed.into_actor(self).map(move |tasks, manager, ctx| {
+            for task in tasks {
+                manager.look_for(task, comes_back, ctx);
             }
+        }));
+    }
+
+    /// Goes on with a task that the journal says is under way, when it still is.
+    fn look_for(&self, task: TaskId, comes_back: bool, ctx: &mut Context<Self>) {
+        let looked = look_until_clear(self.desk(), task, comes_back);
+        ctx.spawn(looked.into_actor(self).map(|(task, found), manager, ctx| {
+            manager.take_up_again(task, found, ctx);
         }));
     }
 
@@ -233,9 +238,27 @@ impl ClaimManager {
     }
 }
 
-async fn look_until_clear(desk: &Desk, task: TaskId) -> (TaskId, recovery::Found) {
+async fn list_until_clear(desk: &Desk) -> Vec<TaskId> {
     loop {
-        match recovery::look(desk, &task).await {
+        match desk.log.journal().unfinished().await {
+            Ok(tasks) => return tasks,
+            Err(error) => warn!(%error, "unfinished tasks can't be read yet"),
+        }
+        tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+}
+
+async fn look_until_clear(desk: Desk, task: TaskId, comes_back: bool) -> (TaskId, recovery::Found) {
+    let mut is_to_count = comes_back;
+    loop {
+        let looked = async {
+            if is_to_count {
+                recovery::count(&desk, &task).await?;
+                is_to_count = false;
+            }
+            recovery::look(&desk, &task).await
+        };
+        match looked.await {
             Ok(found) => return (task, found),
             Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
         }
@@ -247,7 +270,8 @@ impl Actor for ClaimManager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.recover(ctx);
+        let comes_back = !self.deps.has_lived.swap(true, Ordering::Relaxed);
+        self.recover(comes_back, ctx);
         ctx.run_interval(TICK, Self::tick);
     }
 }

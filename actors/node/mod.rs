@@ -20,11 +20,12 @@ use tracing::{error, info, warn};
 
 use crate::antennae::{Antennae, AntennaeDeps};
 use crate::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
-use crate::claim_manager::{ClaimDeps, ClaimManager};
+use crate::claim_manager::{ClaimDeps, ClaimManager, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::jitter::Jitter;
 use crate::outbox::{OutboxCourier, OutboxDeps};
-use crate::supervisor::{Child, ChildEvent, Exit, Policy, Probe, Report, Tree, What, supervise};
+use crate::ports::journal::Journal;
+use crate::supervisor::{Child, ChildEvent, Exit, Policy, Probe, Report, Stoppable, Tree, What, supervise};
 use crate::swarm_actor::{SwarmActor, SwarmDeps};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
@@ -34,6 +35,9 @@ pub use config::{NodeConfig, Outside, Ports};
 
 /// How often a draining node looks whether its tasks have come to rest.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// How long a node that ends because a core actor was given up tries to give back its leases. Those that it can't run
+/// out by themselves; longer, and the service manager's restart waits.
+const SURRENDER_GRACE: Duration = Duration::from_secs(20);
 /// How long an actor may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -44,6 +48,9 @@ pub struct Node {
     places: Arc<Semaphore>,
     max_tasks: usize,
     gave_up: mpsc::UnboundedReceiver<String>,
+    /// For giving back leases without the actor that held them.
+    claim_deps: ClaimDeps,
+    journal: Arc<dyn Journal>,
 }
 
 impl Node {
@@ -95,8 +102,9 @@ impl Node {
             nonce: outside.nonce.clone(),
             places: places.clone(),
             tasks: tasks_link.clone(),
+            has_lived: Arc::new(AtomicBool::new(false)),
         };
-        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps));
+        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps.clone()));
 
         let bench = Workbench {
             node: config.node.clone(),
@@ -139,7 +147,8 @@ impl Node {
         };
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
-        Self { log, tree: start.tree, places, max_tasks: config.max_tasks, gave_up }
+        let (tree, max_tasks, journal) = (start.tree, config.max_tasks, ports.journal);
+        Self { log, tree, places, max_tasks, gave_up, claim_deps, journal }
     }
 
     /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
@@ -168,6 +177,26 @@ impl Node {
     /// Stops every actor, the last started first. Tasks that are under way go on from the journal at the next start.
     pub async fn stop(self) -> Vec<(String, Exit)> {
         self.tree.stop(STOP_GRACE).await
+    }
+
+    /// The end of a node one of whose core actors was given up: stops every actor, and then gives its leases back, so
+    /// that others take the tasks at once. Returns how many it gave back.
+    pub async fn surrender(self) -> usize {
+        self.tree.stop(STOP_GRACE).await;
+        // The journal's writer is stopped, or is the very one that failed: the intents are recorded by a new one.
+        let logger_deps = AuditLoggerDeps { journal: self.journal, subscribers: subscribers() };
+        let (report, _) = core_report();
+        let logger = supervise(
+            "last audit logger",
+            Policy::CORE,
+            report,
+            |delay| delay,
+            |_| AuditLogger::new(logger_deps.clone()),
+        );
+        let log = AuditLog::new(logger.addr.clone(), &logger_deps);
+        let given_back = surrender(&ClaimDeps { log, ..self.claim_deps }, SURRENDER_GRACE).await;
+        Stoppable::new("last audit logger", logger).stop(STOP_GRACE).await;
+        given_back
     }
 }
 

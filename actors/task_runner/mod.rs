@@ -4,14 +4,16 @@
 //! effects. Tells: the task's sandbox and reasoner what to do; the supervisor of tasks when the task rests. Holds
 //! true: an event is durable before the state changes by it, and the state changes before its effect begins; one
 //! effect is under way at a time, and a change of phase from outside ends it. On a restart: the journal is folded,
-//! and the effect that is due is begun again.
+//! that the task is taken up again is recorded, so that no fault can repeat itself for ever, and the effect that is
+//! due is begun again.
 
 mod bench;
 mod effects;
 mod stall;
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -49,6 +51,8 @@ pub struct RunnerDeps {
     pub reasoner: Addr<ReasonerActor>,
     pub supervisor: Addr<TaskSupervisor>,
     pub place: Place,
+    /// Set once a life of the runner has begun: each later one is recorded.
+    pub has_begun: Arc<AtomicBool>,
 }
 
 pub struct TaskRunner {
@@ -62,8 +66,10 @@ pub struct TaskRunner {
     stalls: Stalls,
     /// Everything that is logged of the task stands in it.
     span: Span,
-    /// How long the task has had a place since the runner started.
+    /// How long the task has had a place.
     worked: Duration,
+    /// That the task is taken up again is still to be recorded, before anything is done for it.
+    is_taken_up: bool,
     last_tick: Instant,
 }
 
@@ -80,6 +86,7 @@ impl TaskRunner {
             effect: None,
             stalls,
             worked: Duration::ZERO,
+            is_taken_up: false,
             last_tick: Instant::now(),
         }
     }
@@ -88,11 +95,16 @@ impl TaskRunner {
         let (bench, id) = (self.deps.bench.clone(), self.deps.task.clone());
         let read = async move { bench.read(&id).await };
         ctx.spawn(read.into_actor(self).map(|read, runner, ctx| match read {
-            Ok((task, _)) => {
-                let due = task.phase.due_again();
+            Ok((task, worked)) => {
                 info!(parent: &runner.span, epoch = %task.epoch, phase = task.phase.name(), "runs");
+                runner.worked = runner.worked.max(worked);
+                let (due, has_runner) = (task.phase.due_again(), task.phase.has_runner());
                 runner.task = Some(task);
-                runner.carry_on(due, ctx);
+                match std::mem::take(&mut runner.is_taken_up) && has_runner {
+                    // What is due begins when that is recorded.
+                    true => runner.happened.push_front(TaskEvent::TakenUp),
+                    false => runner.carry_on(due, ctx),
+                }
                 runner.record_next(ctx);
             }
             Err(error) => {
@@ -247,6 +259,7 @@ impl Actor for TaskRunner {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.is_taken_up = self.deps.has_begun.swap(true, Ordering::Relaxed);
         self.recover(ctx);
         ctx.run_interval(CLOCK_TICK, Self::clock_tick);
     }

@@ -10,12 +10,15 @@ mod children;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::jitter::Jitter;
+use crate::ports::journal::JournalError;
 use crate::supervisor::{ChildEvent, Report, What};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_runner::{Happened, Workbench};
@@ -23,6 +26,9 @@ use crate::task_runner::{Happened, Workbench};
 use children::Children;
 
 pub(crate) use children::Place;
+
+/// The pause before a journal that can't be read is tried again. No task is taken up meanwhile.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
 
 /// The task's lease is this node's; or it is in review, or has only to be cleaned up.
 #[derive(Message)]
@@ -83,9 +89,15 @@ impl TaskSupervisor {
         Self { deps, tasks: HashMap::new() }
     }
 
-    fn begin(&mut self, task: TaskId, place: Option<OwnedSemaphorePermit>, ctx: &mut Context<Self>) {
+    fn begin(
+        &mut self,
+        task: TaskId,
+        place: Option<OwnedSemaphorePermit>,
+        is_taken_up: bool,
+        ctx: &mut Context<Self>,
+    ) {
         let report = self.report(&task, ctx.address());
-        let children = Children::start(&self.deps, &task, place, report, ctx.address());
+        let children = Children::start(&self.deps, &task, (place, is_taken_up), report, ctx.address());
         self.tasks.insert(task, children);
     }
 
@@ -110,20 +122,33 @@ impl TaskSupervisor {
     fn take_up_again(&self, ctx: &mut Context<Self>) {
         let bench = self.deps.bench.clone();
         let unfinished = async move {
-            let mut found = Vec::new();
-            for id in bench.log.journal().unfinished().await.unwrap_or_default() {
-                if bench.read(&id).await.is_ok_and(|(task, _)| task.phase.has_runner()) {
-                    found.push(id);
+            loop {
+                match with_runner(&bench).await {
+                    Ok(found) => return found,
+                    Err(error) => error!(%error, "journal not read, the tasks under way wait"),
                 }
+                sleep(JOURNAL_PAUSE).await;
             }
-            found
         };
         ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| {
-            for task in found {
-                supervisor.begin(task, None, ctx);
+            for task in
+                found.into_iter().filter(|task| !supervisor.tasks.contains_key(task)).collect::<Vec<_>>()
+            {
+                supervisor.begin(task, None, true, ctx);
             }
         }));
     }
+}
+
+/// The tasks that the journal says are under way.
+async fn with_runner(bench: &Workbench) -> Result<Vec<TaskId>, JournalError> {
+    let mut found = Vec::new();
+    for id in bench.log.journal().unfinished().await? {
+        if bench.read(&id).await?.0.phase.has_runner() {
+            found.push(id);
+        }
+    }
+    Ok(found)
 }
 
 impl Actor for TaskSupervisor {
@@ -143,7 +168,7 @@ impl Handler<TaskClaimed> for TaskSupervisor {
 
     fn handle(&mut self, TaskClaimed { task, place }: TaskClaimed, ctx: &mut Context<Self>) {
         if !self.tasks.contains_key(&task) {
-            self.begin(task, place, ctx);
+            self.begin(task, place, false, ctx);
         }
     }
 }
@@ -205,7 +230,7 @@ impl Handler<ActorsFailed> for TaskSupervisor {
             task
         };
         ctx.spawn(given_up.into_actor(self).map(move |task, supervisor, ctx| {
-            supervisor.begin(task.clone(), place, ctx);
+            supervisor.begin(task.clone(), place, true, ctx);
             if let Some(children) = supervisor.tasks.get_mut(&task) {
                 children.was_given_up = true;
             }

@@ -47,7 +47,10 @@ async fn serve(settings: Settings) -> anyhow::Result<Exit> {
             () = signals.next() => info!("stops at once"),
         }
     }
-    node.end().await;
+    match exit {
+        Exit::CoreGaveUp => node.surrender().await,
+        _ => node.end().await,
+    }
     info!("stopped");
     Ok(exit)
 }

@@ -4,6 +4,8 @@
 
 mod leases;
 mod main_job;
+mod panics;
+mod restarts;
 mod trouble;
 mod world;
 

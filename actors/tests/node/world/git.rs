@@ -10,8 +10,11 @@ use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
 
+use super::Traps;
+
 #[derive(Default)]
 pub struct MemoryGit {
+    pub traps: Traps,
     state: Mutex<State>,
 }
 
@@ -78,6 +81,7 @@ impl State {
 #[async_trait]
 impl Claims for MemoryGit {
     async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
+        self.traps.step_on("read");
         let state = self.state.lock().unwrap();
         Ok(state
             .claims
@@ -86,10 +90,12 @@ impl Claims for MemoryGit {
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
+        self.traps.step_on("read_branch");
         Ok(self.branch(task))
     }
 
     async fn draft(&self, _: Option<&Sha>, record: &LeaseRecord) -> Result<Sha, ClaimsError> {
+        self.traps.step_on("draft");
         let mut state = self.state.lock().unwrap();
         let sha = state.fresh_sha();
         state.drafted.insert(sha.clone(), record.clone());
@@ -103,6 +109,7 @@ impl Claims for MemoryGit {
         to: &Sha,
         branch: Option<&BranchUpdate>,
     ) -> Result<Swap, ClaimsError> {
+        self.traps.step_on("swap");
         let mut state = self.state.lock().unwrap();
         state.swaps += 1;
         let fault = state.faults.pop_front();
@@ -122,6 +129,7 @@ impl Claims for MemoryGit {
     }
 
     async fn delete(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
+        self.traps.step_on("delete");
         let mut state = self.state.lock().unwrap();
         if state.claims.get(task) != Some(from) {
             return Ok(Swap::Refused);
@@ -131,6 +139,7 @@ impl Claims for MemoryGit {
     }
 
     async fn probe(&self, _: &RepoId, _: &NodeId) -> Result<(), ClaimsError> {
+        self.traps.step_on("probe");
         Ok(())
     }
 }
@@ -138,19 +147,23 @@ impl Claims for MemoryGit {
 #[async_trait]
 impl Code for MemoryGit {
     async fn refresh(&self, _: &RepoId, branch: &str) -> Result<Base, CodeError> {
+        self.traps.step_on("refresh");
         Ok(Base { branch: branch.into(), commit: "b".repeat(40).parse().unwrap() })
     }
 
     async fn read_file(&self, _: &RepoId, _: &Sha, _: &str) -> Result<Option<String>, CodeError> {
+        self.traps.step_on("read_file");
         Ok(self.state.lock().unwrap().policy.clone())
     }
 
     async fn code_in(&self, _: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError> {
+        self.traps.step_on("code_in");
         let changes = tree.map(|tree| (PathBuf::from(tree.as_str()), tree.clone()));
         Ok(CodeIn { archive: PathBuf::new(), base: base.clone(), changes })
     }
 
     async fn import(&self, _: &TaskId, _: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
+        self.traps.step_on("import");
         let content = bundle.file.to_string_lossy().into_owned();
         let written = content.matches("write").count();
         if written == 0 {
@@ -162,10 +175,12 @@ impl Code for MemoryGit {
     }
 
     async fn commit(&self, _: &TaskId, _: &Sha, tree: &Sha, _: &str) -> Result<Sha, CodeError> {
+        self.traps.step_on("commit");
         Ok(tree.as_str().replacen("000", "c0c", 1).parse().unwrap())
     }
 
     async fn forget(&self, _: &TaskId) -> Result<(), CodeError> {
+        self.traps.step_on("forget");
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ pub mod git;
 mod journal;
 mod model;
 mod sandboxes;
+mod traps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use git::MemoryGit;
 pub use journal::MemoryJournal;
 pub use model::Script;
 pub use sandboxes::MemorySandboxes;
+pub use traps::Traps;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 

@@ -12,10 +12,13 @@ use bzzz_actors::ports::sandbox::{
 use bzzz_actors::task::{Ending, NodeId, Sha};
 use tokio::sync::watch;
 
+use super::Traps;
+
 /// Sandboxes whose work tree is the list of the commands that ran. Commands that say `write` change it; `hang` never
 /// ends; `exit N` exits so; `panic` panics in the node.
 #[derive(Default, Clone)]
 pub struct MemorySandboxes {
+    pub traps: Arc<Traps>,
     state: Arc<Mutex<State>>,
 }
 
@@ -82,10 +85,12 @@ fn exited(code: i32, output: &str) -> CommandOutcome {
 #[async_trait]
 impl Sandboxes for MemorySandboxes {
     async fn describe(&self) -> Result<String, SandboxError> {
+        self.traps.step_on("describe");
         Ok("memory".into())
     }
 
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        self.traps.step_on("start");
         let sandbox = Arc::new(MemorySandbox {
             spec: spec.clone(),
             ran: Mutex::default(),
@@ -104,6 +109,7 @@ impl Sandboxes for MemorySandboxes {
         node: &NodeId,
         keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
     ) -> Result<usize, SandboxError> {
+        self.traps.step_on("remove_strays");
         let mut state = self.state.lock().unwrap();
         let before = state.standing.len();
         state.standing.retain(|spec, _| spec.node != *node || keep(spec));
@@ -118,6 +124,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
+        self.home.traps.step_on("import");
         if let Some((_, tree)) = &code.changes {
             let written = u64::from_str_radix(tree.as_str(), 16).unwrap();
             self.ran.lock().unwrap().extend((0..written).map(|_| "write".to_owned()));
@@ -126,6 +133,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
+        self.home.traps.step_on("run");
         let _turn = self.turn.lock().await;
         self.ran.lock().unwrap().push(request.command.clone());
         assert!(request.command != "panic", "the adapter panics");
@@ -155,6 +163,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn export(&self, _: &Sha, _: u64) -> Result<WorkBundle, SandboxError> {
+        self.home.traps.step_on("export");
         let _turn = self.turn.lock().await;
         if !*self.is_alive.borrow() {
             return Err(SandboxError::Lost("killed".into()));
@@ -164,6 +173,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
+        self.home.traps.step_on("destroy");
         self.is_alive.send_replace(false);
         self.home.state.lock().unwrap().standing.remove(&self.spec);
         Ok(())
