@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::audit_logger::AuditLog;
@@ -46,6 +46,9 @@ pub(crate) use surrender::surrender;
 const TICK: Duration = Duration::from_secs(1);
 /// The pause before a lease of an earlier life of the node is looked for again.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
+
+/// A look at a lease of an earlier life that is not done by then is begun anew. What it has written is found again.
+const LOOK_LIMIT: Duration = Duration::from_secs(300);
 
 /// An issue that wants to be worked on. It is tried for as soon as there is a place; nothing comes back.
 #[derive(Message)]
@@ -258,9 +261,10 @@ async fn look_until_clear(desk: Desk, task: TaskId, comes_back: bool) -> (TaskId
             }
             recovery::look(&desk, &task).await
         };
-        match looked.await {
-            Ok(found) => return (task, found),
-            Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
+        match timeout(LOOK_LIMIT, looked).await {
+            Ok(Ok(found)) => return (task, found),
+            Ok(Err(error)) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
+            Err(_) => warn!(%task, "whether the lease is still ours is not answered, asked again"),
         }
         tokio::time::sleep(RECOVERY_PAUSE).await;
     }

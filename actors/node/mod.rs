@@ -56,11 +56,12 @@ pub struct Node {
 impl Node {
     /// Starts the actors on this thread's arbiter.
     pub fn start(ports: Ports, config: NodeConfig, outside: Outside) -> Self {
-        let (report, gave_up) = core_report();
+        let (report, fatal, gave_up) = core_report();
         let mut start = Start { tree: Tree::default(), report, jitter: outside.jitter.clone() };
         let places = Arc::new(Semaphore::new(config.max_tasks));
 
-        let logger_deps = AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers() };
+        let logger_deps =
+            AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers(), fatal };
         let logger = start.child("audit logger", |_| AuditLogger::new(logger_deps.clone()));
         let log = AuditLog::new(logger, &logger_deps);
 
@@ -184,8 +185,8 @@ impl Node {
     pub async fn surrender(self) -> usize {
         self.tree.stop(STOP_GRACE).await;
         // The journal's writer is stopped, or is the very one that failed: the intents are recorded by a new one.
-        let logger_deps = AuditLoggerDeps { journal: self.journal, subscribers: subscribers() };
-        let (report, _) = core_report();
+        let (report, fatal, _) = core_report();
+        let logger_deps = AuditLoggerDeps { journal: self.journal, subscribers: subscribers(), fatal };
         let logger = supervise(
             "last audit logger",
             Policy::CORE,
@@ -222,8 +223,9 @@ impl Start {
 }
 
 /// Logs what happens to the core actors, and passes on the name of one that is given up.
-fn core_report() -> (Report, mpsc::UnboundedReceiver<String>) {
-    let (given_up, gave_up) = mpsc::unbounded_channel();
+fn core_report() -> (Report, mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>) {
+    let (fatal, gave_up) = mpsc::unbounded_channel();
+    let given_up = fatal.clone();
     let report: Report = Arc::new(move |ChildEvent { child, what }| match what {
         What::Failed { exit, restart_in } => {
             warn!(child, ?exit, ?restart_in, "actor failed and is started again");
@@ -236,5 +238,5 @@ fn core_report() -> (Report, mpsc::UnboundedReceiver<String>) {
         }
         What::Ended(_) => {}
     });
-    (report, gave_up)
+    (report, fatal, gave_up)
 }

@@ -8,6 +8,7 @@
 //! due is begun again.
 
 mod bench;
+mod deadline;
 mod effects;
 mod stall;
 
@@ -193,12 +194,20 @@ impl TaskRunner {
     fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
         let Some(task) = self.task.clone() else { return };
         debug!(parent: &self.span, ?effect, "begins");
+        let limit = deadline::deadline(&effect, &task, &self.deps.bench.pace);
+        let place = self.deps.place.clone();
+        let has_place = move || place.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let tools = Tools { deps: self.deps.clone(), task };
         let carried_out = {
             let effect = effect.clone();
             async move {
                 tokio::time::sleep(after).await;
-                tools.carry_out(effect).await
+                let overdue = deadline::overdue(&effect, limit, has_place);
+                tokio::select! {
+                    biased;
+                    ended = tools.carry_out(effect.clone()) => ended,
+                    ended = overdue => ended,
+                }
             }
         };
         let (carried_out, handle) = abortable(Box::pin(carried_out.instrument(self.span.clone())));

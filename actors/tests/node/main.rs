@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod hangs;
 mod leases;
 mod main_job;
 mod panics;

@@ -7,12 +7,14 @@ use bzzz_actors::ports::claims::LeaseState;
 use bzzz_actors::ports::forge::PullRequestState;
 use bzzz_actors::task::TaskEvent;
 
+/// A sandbox that goes down takes what was in it along: the model writes twice.
+///
 /// From the issue to the end, with the adapter that `traps` names panicking in its call number `call`. Says whether
 /// there was such a call.
 fn is_survived(name: &str, traps: impl Fn(&World) -> &Traps, call: usize) -> bool {
     let mut is_called = false;
     in_virtual_time(async {
-        let world = World::new(&[PLAN, LOOK, WRITE, DONE, DONE]);
+        let world = World::new(&[PLAN, LOOK, WRITE, DONE, WRITE, DONE, DONE, DONE]);
         world.git.set_policy("checks = ['launch --dry-run']");
         traps(&world).set("*", call..call + 1);
         let mut node = world.start();
@@ -26,7 +28,10 @@ fn is_survived(name: &str, traps: impl Fn(&World) -> &Traps, call: usize) -> boo
         assert_eq!(world.journal.kinds().iter().filter(|kind| **kind == "published").count(), 1, "{at}");
         assert!(!world.journal.kinds().contains(&"gave_up"), "{at}");
         assert_eq!(world.git.record(&one()).unwrap().state, LeaseState::Done, "{at}");
-        assert_eq!(world.sandboxes.standing(), 0, "{at}");
+        // An actor that went down has forgotten its sandbox; it is collected when the node starts again.
+        if name != "sandboxes" {
+            assert_eq!(world.sandboxes.standing(), 0, "{at}");
+        }
         let labels = world.forge.labels();
         assert!(labels.contains("completed") && !labels.contains("in-progress"), "{labels:?} {at}");
         assert!(futures_util::poll!(std::pin::pin!(node.failed())).is_pending(), "{at}");
@@ -103,7 +108,7 @@ fn a_node_that_comes_back_to_the_lease_that_it_gave_back_goes_on() {
         node.surrender().await;
 
         world.forge.traps.set("open_issues", 0..0);
-        world.model.say_more(&[DONE, DONE]);
+        world.model.say_more(&[WRITE, WRITE, DONE, DONE]);
         let node = world.start();
         let mut story = Story::of(&node);
         story.until_kind("pull_request_opened").await;

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -10,6 +11,8 @@ use super::Traps;
 
 #[derive(Default)]
 pub struct MemoryJournal {
+    /// Appends never answer.
+    pub hangs: AtomicBool,
     pub traps: Traps,
     state: Mutex<State>,
 }
@@ -57,13 +60,16 @@ impl MemoryJournal {
         let last = events.last().map(|it| it.seq.0).unwrap_or_default();
         let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
         let state = State { events, outbox, blobs: state.blobs.clone(), failing_appends: 0 };
-        Self { state: Mutex::new(state), traps: Traps::default() }
+        Self { state: Mutex::new(state), traps: Traps::default(), hangs: AtomicBool::new(false) }
     }
 }
 
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
         self.traps.step_on("append");
         let mut state = self.state.lock().unwrap();
         if state.failing_appends > 0 {

@@ -116,7 +116,11 @@ pub fn config(node: &str) -> NodeConfig {
             retry_min: Duration::from_secs(1),
             retry_max: MINUTE,
         },
-        choice: ModelChoice { names: vec!["coder".into()], max_output_tokens: 1000 },
+        choice: ModelChoice {
+            names: vec!["coder".into()],
+            max_output_tokens: 1000,
+            call_limit: 600 * MINUTE,
+        },
         calls_in_flight: 1,
         outbox: OutboxPace {
             max_age: 600 * MINUTE,

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::Traps;
 
 /// Sandboxes whose work tree is the list of the commands that ran. Commands that say `write` change it; `hang` never
-/// ends; `exit N` exits so; `panic` panics in the node.
+/// ends, `stuck` not even at its time limit; `exit N` exits so; `panic` panics in the node.
 #[derive(Default, Clone)]
 pub struct MemorySandboxes {
     pub traps: Arc<Traps>,
@@ -143,6 +143,7 @@ impl Sandbox for MemorySandbox {
         };
         let outcome = async {
             match request.command.strip_prefix("exit ") {
+                _ if request.command == "stuck" => std::future::pending().await,
                 _ if request.command == "hang" => {
                     tokio::time::sleep(request.timeout).await;
                     let after_ms = request.timeout.as_millis() as u64;
