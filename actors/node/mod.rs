@@ -25,7 +25,9 @@ use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::jitter::Jitter;
 use crate::outbox::{OutboxCourier, OutboxDeps};
 use crate::ports::journal::Journal;
-use crate::supervisor::{Child, ChildEvent, Exit, Policy, Probe, Report, Stoppable, Tree, What, supervise};
+use crate::supervisor::{
+    Child, ChildEvent, Exit, Policy, Probe, Pulses, Report, Stoppable, Tree, What, supervise,
+};
 use crate::swarm_actor::{SwarmActor, SwarmDeps};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
@@ -44,6 +46,8 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// A running node.
 pub struct Node {
     pub log: AuditLog,
+    /// For a thread that sees when an actor blocks its own.
+    pub pulses: Pulses,
     tree: Tree,
     places: Arc<Semaphore>,
     max_tasks: usize,
@@ -57,7 +61,9 @@ impl Node {
     /// Starts the actors on this thread's arbiter.
     pub fn start(ports: Ports, config: NodeConfig, outside: Outside) -> Self {
         let (report, fatal, gave_up) = core_report();
-        let mut start = Start { tree: Tree::default(), report, jitter: outside.jitter.clone() };
+        let pulses = Pulses::default();
+        let mut start =
+            Start { tree: Tree::default(), report, pulses: pulses.clone(), jitter: outside.jitter.clone() };
         let places = Arc::new(Semaphore::new(config.max_tasks));
 
         let logger_deps =
@@ -127,6 +133,7 @@ impl Node {
         let task_deps = TaskSupervisorDeps {
             bench,
             jitter: outside.jitter.clone(),
+            pulses: pulses.clone(),
             has_lived: Arc::new(AtomicBool::new(false)),
         };
         let tasks = start.child("task supervisor", |_| TaskSupervisor::new(task_deps));
@@ -149,7 +156,7 @@ impl Node {
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
         let (tree, max_tasks, journal) = (start.tree, config.max_tasks, ports.journal);
-        Self { log, tree, places, max_tasks, gave_up, claim_deps, journal }
+        Self { log, pulses, tree, places, max_tasks, gave_up, claim_deps, journal }
     }
 
     /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
@@ -191,6 +198,7 @@ impl Node {
             "last audit logger",
             Policy::CORE,
             report,
+            &self.pulses,
             |delay| delay,
             |_| AuditLogger::new(logger_deps.clone()),
         );
@@ -205,6 +213,7 @@ impl Node {
 struct Start {
     tree: Tree,
     report: Report,
+    pulses: Pulses,
     jitter: Jitter,
 }
 
@@ -214,8 +223,14 @@ impl Start {
         A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
     {
         let jitter = self.jitter.clone();
-        let child: Child<A> =
-            supervise(name, Policy::CORE, self.report.clone(), move |delay| jitter(delay), build);
+        let child: Child<A> = supervise(
+            name,
+            Policy::CORE,
+            self.report.clone(),
+            &self.pulses,
+            move |delay| jitter(delay),
+            build,
+        );
         let addr = child.addr.clone();
         self.tree.push(name, child);
         addr

@@ -53,9 +53,10 @@ impl Children {
             gate: bench.gate.clone(),
             choice: bench.choice.clone(),
         };
-        let sandbox =
-            supervise("sandbox", Policy::TASK, report.clone(), jitter(), |_| SandboxActor::new(sandbox_deps));
-        let reasoner = supervise("reasoner", Policy::TASK, report.clone(), jitter(), |_| {
+        let sandbox = supervise("sandbox", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
+            SandboxActor::new(sandbox_deps)
+        });
+        let reasoner = supervise("reasoner", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
             ReasonerActor::new(reasoner_deps)
         });
         let place = Arc::new(Mutex::new(place));
@@ -68,7 +69,9 @@ impl Children {
             place: place.clone(),
             has_begun: Arc::new(AtomicBool::new(is_taken_up)),
         };
-        let runner = supervise("runner", Policy::TASK, report, jitter(), |_| TaskRunner::new(runner_deps));
+        let runner = supervise("runner", Policy::TASK, report, &deps.pulses, jitter(), |_| {
+            TaskRunner::new(runner_deps)
+        });
         Self {
             runner: runner.addr,
             orders: vec![runner.orders, reasoner.orders, sandbox.orders],

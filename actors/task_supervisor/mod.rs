@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use crate::jitter::Jitter;
 use crate::ports::journal::JournalError;
-use crate::supervisor::{ChildEvent, Report, What};
+use crate::supervisor::{ChildEvent, Pulses, Report, What};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_runner::{Happened, Workbench};
 
@@ -75,6 +75,7 @@ pub struct UnderWay;
 pub struct TaskSupervisorDeps {
     pub bench: Workbench,
     pub jitter: Jitter,
+    pub pulses: Pulses,
     /// Set once the first life has begun: a later life takes up again what the last one had.
     pub has_lived: Arc<AtomicBool>,
 }

@@ -10,6 +10,7 @@ mod run;
 mod system;
 mod table;
 mod tasks;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
