@@ -8,10 +8,12 @@
 mod group;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::{broadcast, oneshot};
-use tracing::debug;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{debug, error};
 
 use crate::ports::journal::{Entry, Journal, JournalError, Recorded, Seq};
 use crate::task::{BlobRef, TaskId};
@@ -21,6 +23,10 @@ use group::Group;
 /// Events that a subscriber may lag behind before it loses the oldest. A page or a terminal that is slower than this
 /// reads the journal instead.
 const SUBSCRIBER_LAG: usize = 4096;
+
+/// A batch that is not durable after this long is on a disk that hangs: the node ends, and the service manager starts
+/// it again. Too short: a disk that is only busy restarts the node.
+const APPEND_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why an entry was not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +47,8 @@ pub struct Record(pub Entry);
 pub struct AuditLoggerDeps {
     pub journal: Arc<dyn Journal>,
     pub subscribers: broadcast::Sender<Arc<Recorded>>,
+    /// Told when the journal hangs, which the node can't go on with.
+    pub fatal: mpsc::UnboundedSender<String>,
 }
 
 pub struct AuditLogger {
@@ -62,7 +70,17 @@ impl AuditLogger {
         let Some(batch) = self.group.begin() else { return };
         let (entries, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.entry, it.answer)).unzip();
         let journal = self.deps.journal.clone();
-        let append = async move { journal.append(entries).await };
+        let fatal = self.deps.fatal.clone();
+        let append = async move {
+            let mut append = journal.append(entries);
+            if let Ok(appended) = timeout(APPEND_LIMIT, &mut append).await {
+                return appended;
+            }
+            // Whoever went on now would go on from a journal that may still change under it: only a new process knows.
+            error!(limit = ?APPEND_LIMIT, "the journal does not answer, the node ends");
+            let _ = fatal.send("journal".to_owned());
+            append.await
+        };
         ctx.spawn(append.into_actor(self).map(move |appended, logger, ctx| {
             logger.answer(appended, answers);
             logger.group.end();

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::audit_logger::RecordError;
@@ -21,6 +23,9 @@ use super::rules::Decision;
 
 /// Found tasks that are remembered. More would wait for hours anyway, and are found again.
 const MAX_WAITING: usize = 1000;
+
+/// A try that hangs gives its place back after this long. The journal knows how far it came.
+const TRY_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// What may be tried for, a repository's oldest issue first, and what is being tried for.
 #[derive(Default)]
@@ -87,7 +92,13 @@ impl ClaimManager {
             let decided = seen.map(|seen| {
                 seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
             });
-            async move { try_for(decided, forge, &label, branch, place).await }.into_actor(manager)
+            async move {
+                let tried = try_for(decided, forge, &label, branch, place);
+                timeout(TRY_LIMIT, tried)
+                    .await
+                    .unwrap_or_else(|_| Err("the try hangs and is given up".to_owned()))
+            }
+            .into_actor(manager)
         });
         ctx.spawn(tried.map(move |tried, manager, ctx| manager.after_try(task, tried, ctx)));
     }
@@ -101,7 +112,11 @@ impl ClaimManager {
                 self.tell(TaskClaimed { task, place: Some(place) }, ctx);
             }
             Ok(None) => {}
-            Err(why) => warn!(%task, why, "not claimed"),
+            Err(why) => {
+                warn!(%task, why, "not claimed");
+                // It may have failed half-way, with the claim written and the journal not knowing.
+                self.look_for(task, false, ctx);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::ports::journal::Entry;
 use crate::task::life::Task;
 use crate::task::{Epoch, NodeId, Sha, TaskEvent, TaskId};
 
-use super::Timing;
+use super::{ClaimDeps, Timing};
 
 /// The pause before an unclear outcome is looked at again; doubles up to the longest.
 const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -48,6 +48,16 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    pub(super) fn new(deps: &ClaimDeps) -> Self {
+        Self {
+            node: deps.node.clone(),
+            claims: deps.claims.clone(),
+            log: deps.log.clone(),
+            nonce: deps.nonce.clone(),
+            timing: deps.timing,
+        }
+    }
+
     pub(super) async fn draft(
         &self,
         task: &TaskId,

@@ -13,14 +13,16 @@ mod failed;
 mod lease;
 mod recovery;
 mod rules;
+mod surrender;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::audit_logger::AuditLog;
@@ -39,11 +41,15 @@ use recovery::Recovery;
 use rules::{Decision, Watch};
 
 pub use rules::Timing;
+pub(crate) use surrender::surrender;
 
 /// How often leases and places are looked at. A deadline is noticed at most this late, which `grace` must cover.
 const TICK: Duration = Duration::from_secs(1);
 /// The pause before a lease of an earlier life of the node is looked for again.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
+
+/// A look at a lease of an earlier life that is not done by then is begun anew. What it has written is found again.
+const LOOK_LIMIT: Duration = Duration::from_secs(300);
 
 /// An issue that wants to be worked on. It is tried for as soon as there is a place; nothing comes back.
 #[derive(Message)]
@@ -110,6 +116,8 @@ pub struct ClaimDeps {
     pub places: Arc<Semaphore>,
     /// Known once the supervisor of tasks is started, which is after this actor.
     pub tasks: Arc<OnceLock<Addr<TaskSupervisor>>>,
+    /// Set once the first life has begun: in a later one the node has not been away.
+    pub has_lived: Arc<AtomicBool>,
 }
 
 pub struct ClaimManager {
@@ -142,13 +150,7 @@ impl ClaimManager {
     }
 
     fn desk(&self) -> Desk {
-        Desk {
-            node: self.deps.node.clone(),
-            claims: self.deps.claims.clone(),
-            log: self.deps.log.clone(),
-            nonce: self.deps.nonce.clone(),
-            timing: self.deps.timing,
-        }
+        Desk::new(&self.deps)
     }
 
     fn decide(&mut self, before: &Task, seen: Option<&SeenLease>) -> Decision {
@@ -233,28 +235,25 @@ impl ClaimManager {
         }
     }
 
-    /// Looks up every lease that an earlier life of the node or of this actor may hold, each for itself.
-    fn recover(&mut self, ctx: &mut Context<Self>) {
-        let log = self.deps.log.clone();
-        let read = async move { log.journal().unfinished().await };
-        ctx.spawn(read.into_actor(self).map(|unfinished, manager, ctx| match unfinished {
-            Ok(tasks) => {
-                manager.recovery.begin(&tasks);
-                for task in tasks {
-                    manager.look_up(task, ctx);
-                }
-            }
-            Err(error) => {
-                warn!(%error, "tasks of an earlier life can't be read yet");
-                ctx.run_later(RECOVERY_PAUSE, Self::recover);
+    /// Looks up every lease that an earlier life of the node or of this actor may hold, each for itself. `comes_back`:
+    /// the node has just started, and not only this actor.
+    fn recover(&self, comes_back: bool, ctx: &mut Context<Self>) {
+        let desk = self.desk();
+        let listed = async move { list_until_clear(&desk).await };
+        ctx.spawn(listed.into_actor(self).map(move |tasks, manager, ctx| {
+            manager.recovery.begin(&tasks);
+            for task in tasks {
+                manager.look_for(task, comes_back, ctx);
             }
         }));
     }
 
-    fn look_up(&mut self, task: TaskId, ctx: &mut Context<Self>) {
-        let (desk, id) = (self.desk(), task.clone());
-        let looked = async move { look_until_clear(&desk, &id).await };
-        ctx.spawn(looked.into_actor(self).map(|found, manager, ctx| manager.take_up_again(task, found, ctx)));
+    /// Goes on with a task that the journal says is under way, when it still is.
+    fn look_for(&self, task: TaskId, comes_back: bool, ctx: &mut Context<Self>) {
+        let looked = look_until_clear(self.desk(), task, comes_back);
+        ctx.spawn(looked.into_actor(self).map(|(task, found), manager, ctx| {
+            manager.take_up_again(task, found, ctx);
+        }));
     }
 
     fn take_up_again(&mut self, task: TaskId, found: recovery::Found, ctx: &mut Context<Self>) {
@@ -279,11 +278,30 @@ impl ClaimManager {
     }
 }
 
-async fn look_until_clear(desk: &Desk, task: &TaskId) -> recovery::Found {
+async fn list_until_clear(desk: &Desk) -> Vec<TaskId> {
     loop {
-        match recovery::look(desk, task).await {
-            Ok(found) => return found,
-            Err(error) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
+        match desk.log.journal().unfinished().await {
+            Ok(tasks) => return tasks,
+            Err(error) => warn!(%error, "unfinished tasks can't be read yet"),
+        }
+        tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+}
+
+async fn look_until_clear(desk: Desk, task: TaskId, comes_back: bool) -> (TaskId, recovery::Found) {
+    let mut is_to_count = comes_back;
+    loop {
+        let looked = async {
+            if is_to_count {
+                recovery::count(&desk, &task).await?;
+                is_to_count = false;
+            }
+            recovery::look(&desk, &task).await
+        };
+        match timeout(LOOK_LIMIT, looked).await {
+            Ok(Ok(found)) => return (task, found),
+            Ok(Err(error)) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
+            Err(_) => warn!(%task, "whether the lease is still ours is not answered, asked again"),
         }
         tokio::time::sleep(RECOVERY_PAUSE).await;
     }
@@ -300,7 +318,8 @@ impl Actor for ClaimManager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.recover(ctx);
+        let comes_back = !self.deps.has_lived.swap(true, Ordering::Relaxed);
+        self.recover(comes_back, ctx);
         ctx.run_interval(TICK, Self::tick);
     }
 }

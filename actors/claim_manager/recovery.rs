@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::audit_logger::RecordError;
 use crate::ports::claims::LeaseState;
+use crate::ports::journal::Seq;
 use crate::task::life::{Phase, Task};
 use crate::task::{Sha, TaskEvent, TaskId};
 
+use super::acquire::read;
 use super::desk::{Desk, DeskError};
 use super::lease::{Act, Lease};
 
@@ -87,11 +90,24 @@ fn written(events: &[TaskEvent]) -> Vec<(Sha, Option<Sha>)> {
     written
 }
 
-pub(super) async fn look(desk: &Desk, id: &TaskId) -> Result<Found, DeskError> {
-    let recorded = desk.log.events_of(id, crate::ports::journal::Seq::default()).await;
-    let recorded = recorded.map_err(crate::audit_logger::RecordError::Refused)?;
+/// Records that the node comes back to the task, before anything is done for it: each life of the node counts, also one
+/// that is killed at once. A task that is at rest, or only claimed, is not taken up.
+pub(super) async fn count(desk: &Desk, id: &TaskId) -> Result<(), DeskError> {
+    let task = read(desk, id).await?;
+    if task.phase.has_runner() {
+        desk.advance(&task, TaskEvent::TakenUp).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn recorded(desk: &Desk, id: &TaskId) -> Result<(Task, Vec<TaskEvent>), DeskError> {
+    let recorded = desk.log.events_of(id, Seq::default()).await.map_err(RecordError::Refused)?;
     let events: Vec<TaskEvent> = recorded.into_iter().map(|it| it.event).collect();
-    let task = Task::fold(id.clone(), &events);
+    Ok((Task::fold(id.clone(), &events), events))
+}
+
+pub(super) async fn look(desk: &Desk, id: &TaskId) -> Result<Found, DeskError> {
+    let (task, events) = recorded(desk, id).await?;
     match &task.phase {
         phase if phase.is_resting() => Ok(Found::Nothing),
         Phase::Claiming { .. } => settle_claim(desk, &task, &events).await,
@@ -102,35 +118,47 @@ pub(super) async fn look(desk: &Desk, id: &TaskId) -> Result<Found, DeskError> {
 }
 
 async fn settle_claim(desk: &Desk, task: &Task, events: &[TaskEvent]) -> Result<Found, DeskError> {
-    let Some(ours) = ours_on_the_server(desk, task, events).await? else {
+    let Some(Ours { sha, .. }) = ours_on_the_server(desk, task, events).await? else {
         let event = TaskEvent::ClaimLost { holder: "another node, while this one was away".to_owned() };
         desk.advance(task, event).await?;
         return Ok(Found::Nothing);
     };
-    let claimed = TaskEvent::Claimed { epoch: task.epoch, lease: ours.0.clone() };
+    let claimed = TaskEvent::Claimed { epoch: task.epoch, lease: sha.clone() };
     let task = desk.advance(task, claimed).await?;
-    renewed(desk, &task, ours.0).await
+    renewed(desk, &task, sha).await
 }
 
 async fn regain(desk: &Desk, task: &Task, events: &[TaskEvent]) -> Result<Found, DeskError> {
     match ours_on_the_server(desk, task, events).await? {
-        Some((sha, Some(commit))) => {
+        Some(Ours { sha, published: Some(commit), .. }) => {
             Ok(Found::Held(Lease::already_published(task.id.clone(), task.epoch, sha, commit)))
         }
-        Some((sha, None)) => renewed(desk, task, sha).await,
+        // Nothing is left to do that needs it.
+        Some(Ours { is_released: true, .. }) if !task.phase.needs_lease() => Ok(Found::NotNeeded),
+        // Also one that was given back when the node went down: nobody has taken it since.
+        Some(Ours { sha, .. }) => renewed(desk, task, sha).await,
         None => lost(desk, task, "it was taken while the node was away").await,
     }
 }
 
-/// The commit at the claim reference, if this node wrote it, and what it published.
-async fn ours_on_the_server(
+/// What this node wrote last to the claim reference.
+pub(super) struct Ours {
+    pub(super) sha: Sha,
+    /// The commit that went out with it.
+    pub(super) published: Option<Sha>,
+    pub(super) is_released: bool,
+}
+
+/// What stands at the claim reference, if this node wrote it.
+pub(super) async fn ours_on_the_server(
     desk: &Desk,
     task: &Task,
     events: &[TaskEvent],
-) -> Result<Option<(Sha, Option<Sha>)>, DeskError> {
+) -> Result<Option<Ours>, DeskError> {
     let Some(seen) = desk.claims.read(&task.id).await? else { return Ok(None) };
     let is_released = seen.record.is_some_and(|record| record.state == LeaseState::Released);
-    Ok(written(events).into_iter().rev().find(|(sha, _)| *sha == seen.sha).filter(|_| !is_released))
+    let written = written(events).into_iter().rev().find(|(sha, _)| *sha == seen.sha);
+    Ok(written.map(|(sha, published)| Ours { sha, published, is_released }))
 }
 
 /// How long the lease had been left alone is not known; that the swap succeeds is all that matters.

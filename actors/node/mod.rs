@@ -20,11 +20,14 @@ use tracing::{error, info, warn};
 
 use crate::antennae::{Antennae, AntennaeDeps};
 use crate::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
-use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore};
+use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::jitter::Jitter;
 use crate::outbox::{OutboxCourier, OutboxDeps};
-use crate::supervisor::{Child, ChildEvent, Exit, Policy, Probe, Report, Tree, What, supervise};
+use crate::ports::journal::Journal;
+use crate::supervisor::{
+    Child, ChildEvent, Exit, Policy, Probe, Pulses, Report, Stoppable, Tree, What, supervise,
+};
 use crate::swarm_actor::{SwarmActor, SwarmDeps};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
@@ -34,27 +37,38 @@ pub use config::{NodeConfig, Outside, Ports};
 
 /// How often a draining node looks whether its tasks have come to rest.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// How long a node that ends because a core actor was given up tries to give back its leases. Those that it can't run
+/// out by themselves; longer, and the service manager's restart waits.
+const SURRENDER_GRACE: Duration = Duration::from_secs(20);
 /// How long an actor may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// A running node.
 pub struct Node {
     pub log: AuditLog,
+    /// For a thread that sees when an actor blocks its own.
+    pub pulses: Pulses,
     tree: Tree,
     claims: Addr<ClaimManager>,
     places: Arc<Semaphore>,
     max_tasks: usize,
     gave_up: mpsc::UnboundedReceiver<String>,
+    /// For giving back leases without the actor that held them.
+    claim_deps: ClaimDeps,
+    journal: Arc<dyn Journal>,
 }
 
 impl Node {
     /// Starts the actors on this thread's arbiter.
     pub fn start(ports: Ports, config: NodeConfig, outside: Outside) -> Self {
-        let (report, gave_up) = core_report();
-        let mut start = Start { tree: Tree::default(), report, jitter: outside.jitter.clone() };
+        let (report, fatal, gave_up) = core_report();
+        let pulses = Pulses::default();
+        let mut start =
+            Start { tree: Tree::default(), report, pulses: pulses.clone(), jitter: outside.jitter.clone() };
         let places = Arc::new(Semaphore::new(config.max_tasks));
 
-        let logger_deps = AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers() };
+        let logger_deps =
+            AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers(), fatal };
         let logger = start.child("audit logger", |_| AuditLogger::new(logger_deps.clone()));
         let log = AuditLog::new(logger, &logger_deps);
 
@@ -96,8 +110,9 @@ impl Node {
             nonce: outside.nonce.clone(),
             places: places.clone(),
             tasks: tasks_link.clone(),
+            has_lived: Arc::new(AtomicBool::new(false)),
         };
-        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps));
+        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps.clone()));
 
         let bench = Workbench {
             node: config.node.clone(),
@@ -119,6 +134,7 @@ impl Node {
         let task_deps = TaskSupervisorDeps {
             bench,
             jitter: outside.jitter.clone(),
+            pulses: pulses.clone(),
             has_lived: Arc::new(AtomicBool::new(false)),
         };
         let tasks = start.child("task supervisor", |_| TaskSupervisor::new(task_deps));
@@ -140,7 +156,8 @@ impl Node {
         };
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
-        Self { log, tree: start.tree, claims, places, max_tasks: config.max_tasks, gave_up }
+        let (tree, max_tasks, journal) = (start.tree, config.max_tasks, ports.journal);
+        Self { log, pulses, tree, claims, places, max_tasks, gave_up, claim_deps, journal }
     }
 
     /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
@@ -172,12 +189,34 @@ impl Node {
     pub async fn stop(self) -> Vec<(String, Exit)> {
         self.tree.stop(STOP_GRACE).await
     }
+
+    /// The end of a node one of whose core actors was given up: stops every actor, and then gives its leases back, so
+    /// that others take the tasks at once. Returns how many it gave back.
+    pub async fn surrender(self) -> usize {
+        self.tree.stop(STOP_GRACE).await;
+        // The journal's writer is stopped, or is the very one that failed: the intents are recorded by a new one.
+        let (report, fatal, _) = core_report();
+        let logger_deps = AuditLoggerDeps { journal: self.journal, subscribers: subscribers(), fatal };
+        let logger = supervise(
+            "last audit logger",
+            Policy::CORE,
+            report,
+            &self.pulses,
+            |delay| delay,
+            |_| AuditLogger::new(logger_deps.clone()),
+        );
+        let log = AuditLog::new(logger.addr.clone(), &logger_deps);
+        let given_back = surrender(&ClaimDeps { log, ..self.claim_deps }, SURRENDER_GRACE).await;
+        Stoppable::new("last audit logger", logger).stop(STOP_GRACE).await;
+        given_back
+    }
 }
 
 /// What the start of every core actor shares.
 struct Start {
     tree: Tree,
     report: Report,
+    pulses: Pulses,
     jitter: Jitter,
 }
 
@@ -187,8 +226,14 @@ impl Start {
         A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
     {
         let jitter = self.jitter.clone();
-        let child: Child<A> =
-            supervise(name, Policy::CORE, self.report.clone(), move |delay| jitter(delay), build);
+        let child: Child<A> = supervise(
+            name,
+            Policy::CORE,
+            self.report.clone(),
+            &self.pulses,
+            move |delay| jitter(delay),
+            build,
+        );
         let addr = child.addr.clone();
         self.tree.push(name, child);
         addr
@@ -196,8 +241,9 @@ impl Start {
 }
 
 /// Logs what happens to the core actors, and passes on the name of one that is given up.
-fn core_report() -> (Report, mpsc::UnboundedReceiver<String>) {
-    let (given_up, gave_up) = mpsc::unbounded_channel();
+fn core_report() -> (Report, mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>) {
+    let (fatal, gave_up) = mpsc::unbounded_channel();
+    let given_up = fatal.clone();
     let report: Report = Arc::new(move |ChildEvent { child, what }| match what {
         What::Failed { exit, restart_in } => {
             warn!(child, ?exit, ?restart_in, "actor failed and is started again");
@@ -210,5 +256,5 @@ fn core_report() -> (Report, mpsc::UnboundedReceiver<String>) {
         }
         What::Ended(_) => {}
     });
-    (report, gave_up)
+    (report, fatal, gave_up)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use crate::crash_points;
@@ -18,6 +18,9 @@ use super::held_up::HeldUp;
 const BATCH: usize = 64;
 /// The pause before a journal that can't be read or written is tried again.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
+
+/// A delivery that hangs is tried again later, which every notice allows; meanwhile it would hold up its whole lane.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Delivers until the actor ends.
 pub(super) async fn serve(lane: Lane, mut recipients: Recipients, deps: OutboxDeps) {
@@ -79,9 +82,10 @@ async fn outcome(recipients: &mut Recipients, pending: &Pending, deps: &OutboxDe
     let (task, lane) = (&pending.task, pending.notice.lane().name());
     let act = act_of(&pending.notice);
     crash_points::before(act);
-    let delivered = recipients.deliver(pending).await;
+    let delivered = timeout(DELIVERY_LIMIT, recipients.deliver(pending)).await;
     crash_points::after(act);
-    let why = match delivered {
+    let hangs = || NotDelivered::Away(format!("no answer after {} s", DELIVERY_LIMIT.as_secs()));
+    let why = match delivered.unwrap_or_else(|_| Err(hangs())) {
         Ok(()) => {
             debug!(%task, lane, "notice delivered");
             return Some(Delivery::Delivered);

@@ -60,6 +60,8 @@ pub struct ModelChoice {
     /// The reply ends there. Too low: long files can't be written in one command. Too high: a model that rambles
     /// holds the server for minutes.
     pub max_output_tokens: u32,
+    /// One whole answer. Past it the call counts as failed and is made again. Too low: a slow model never finishes.
+    pub call_limit: Duration,
 }
 
 #[derive(Clone)]
@@ -130,6 +132,14 @@ impl Question {
     async fn put(self) -> Result<Answered<Completion>, ModelError> {
         // The gate is never closed; were it, asking without it would still be right.
         let _in_flight = self.gate.acquire().await.ok();
+        let limit = self.choice.call_limit;
+        // A call that hung would keep the gate shut for every task.
+        tokio::time::timeout(limit, self.put_now()).await.unwrap_or_else(|_| {
+            Err(ModelError::Unavailable(format!("it did not finish its answer within {} s", limit.as_secs())))
+        })
+    }
+
+    async fn put_now(&self) -> Result<Answered<Completion>, ModelError> {
         let model = choose(&self.choice.names, &self.model.models().await?)?;
         let request = ChatRequest {
             model: model.clone(),

@@ -14,7 +14,8 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::{Failures, Policy, Verdict};
+use super::pulse::Pulse;
+use super::{Failures, Policy, Pulses, Verdict};
 
 /// How one life of an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,7 @@ pub fn supervise<A>(
     name: &str,
     policy: Policy,
     report: Report,
+    pulses: &Pulses,
     jitter: impl Fn(Duration) -> Duration + 'static,
     build: impl FnOnce(&mut Context<A>) -> A,
 ) -> Child<A>
@@ -101,6 +103,7 @@ where
         report,
         weak: addr.downgrade(),
         life: context.into_future(actor),
+        pulse: pulses.of(name),
         ordered,
         was_ordered: false,
     };
@@ -119,6 +122,7 @@ struct Keeper<A: Actor<Context = Context<A>>> {
     report: Report,
     weak: WeakAddr<A>,
     life: ContextFut<A, Context<A>>,
+    pulse: Pulse,
     ordered: mpsc::UnboundedReceiver<Order>,
     /// It was ordered to end: whatever its policy, it does not come back.
     was_ordered: bool,
@@ -169,6 +173,7 @@ where
     /// Polls the actor until it ends, panics, stops answering, or is ordered to end.
     async fn live(&mut self) -> Exit {
         let (life, ordered, was_ordered) = (&mut self.life, &mut self.ordered, &mut self.was_ordered);
+        let pulse = &self.pulse;
         let contained = poll_fn(|cx| {
             while let Poll::Ready(Some(order)) = ordered.poll_recv(cx) {
                 *was_ordered = true;
@@ -177,7 +182,8 @@ where
                     Order::Stop => life.ctx().stop(),
                 }
             }
-            match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *life).poll(cx))) {
+            let polled = pulse.around(|| catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *life).poll(cx))));
+            match polled {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(())) => Poll::Ready(Exit::Stopped),
                 Err(payload) => Poll::Ready(Exit::Panicked(message_of(payload))),

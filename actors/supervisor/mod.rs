@@ -6,16 +6,22 @@
 //! unknown". After a restart an actor is a new value (`restarting` builds it from its dependencies) that recovers
 //! what it needs from the journal, as it does when the node starts.
 //!
+//! Hangs are found in three layers: a mailbox that does not move by [`Probe`]; work that does not end by a deadline where the
+//! work is (`task_runner/deadline.rs` for a task's effects, a named constant beside each other job); a poll that does not
+//! return by the program's watchdog, which looks at [`Pulses`].
+//!
 //! Invariant: nothing but this module and the actor shells knows actix.
 
 mod child;
 mod policy;
+mod pulse;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use child::{Child, ChildEvent, Exit, Order, Probe, Report, What, supervise};
 pub use policy::{Failures, Policy, Restart, Verdict};
+pub use pulse::{InPoll, Pulses};
 pub use tree::{Stoppable, Tree};
 
 /// What every supervised actor says the same way: it is rebuilt from its dependencies, and it answers probes.

@@ -119,7 +119,7 @@ fn start(deps: &Deps, policy: Policy) -> (Child<Worker>, Log) {
     let written = log.clone();
     let report: Report = Arc::new(move |event| written.lock().unwrap().push(event.what));
     let deps = deps.clone();
-    (supervise("worker", policy, report, |delay| delay, move |_| Worker::new(deps)), log)
+    (supervise("worker", policy, report, &Pulses::default(), |delay| delay, move |_| Worker::new(deps)), log)
 }
 
 /// Runs in a clock that jumps to the next timer whenever nobody has work.

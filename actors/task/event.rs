@@ -119,6 +119,8 @@ pub enum TaskEvent {
         text: String,
     },
 
+    /// The node, or the task's actors, went down and came back to the task: its effect is begun again.
+    TakenUp,
     /// An effect failed in a way that may pass; it is tried again.
     Stalled {
         what: String,
@@ -166,6 +168,7 @@ impl TaskEvent {
             Self::Advised { .. } => "advised",
             Self::Escalated { .. } => "escalated",
             Self::HumanAnswered { .. } => "human_answered",
+            Self::TakenUp => "taken_up",
             Self::Stalled { .. } => "stalled",
             Self::Cancelled { .. } => "cancelled",
             Self::GaveUp { .. } => "gave_up",

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use crate::claim_manager::{ClaimManager, PersonCalled, TaskFound};
 use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
-use crate::ports::hive::Hive;
+use crate::ports::hive::{Hive, HiveError};
 use crate::task::{Issue, NodeId, RepoId, TaskId, label};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
 
@@ -29,6 +29,8 @@ use schedule::Turn;
 
 /// How often the poller looks whose turn it is.
 const TICK: Duration = Duration::from_millis(250);
+/// A poll that is not done by then hangs: the repository's next turn comes as after one that failed.
+const POLL_LIMIT: Duration = Duration::from_secs(300);
 
 #[derive(Clone)]
 pub struct PollerDeps {
@@ -104,7 +106,9 @@ impl TaskPoller {
 
     fn ask_hive(&mut self, ctx: &mut Context<Self>) {
         let Some(hive) = self.deps.hive.clone() else { return };
-        let asked = async move { hive.active_projects().await };
+        let hangs = || HiveError::Unavailable(format!("not done after {} s", POLL_LIMIT.as_secs()));
+        let asked =
+            async move { timeout(POLL_LIMIT, hive.active_projects()).await.unwrap_or_else(|_| Err(hangs())) };
         ctx.spawn(asked.into_actor(self).map(|asked, poller, ctx| {
             let interval = (poller.deps.jitter)(poller.deps.hive_interval);
             match asked {
@@ -126,7 +130,12 @@ impl TaskPoller {
     fn poll(&mut self, due: Due, ctx: &mut Context<Self>) {
         let deps = self.deps.clone();
         let polled = async move {
-            let polled = poll_once(&deps, &due).await;
+            let polled = timeout(POLL_LIMIT, poll_once(&deps, &due)).await;
+            let hangs = || ForgeError::Unavailable {
+                call: "poll".to_owned(),
+                problem: format!("not done after {} s", POLL_LIMIT.as_secs()),
+            };
+            let polled = polled.unwrap_or_else(|_| Err(NotPolled::Forge(hangs())));
             (due.repo, polled)
         };
         ctx.spawn(polled.into_actor(self).map(|(repo, polled), poller, _| poller.after_poll(&repo, polled)));

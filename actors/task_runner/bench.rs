@@ -16,7 +16,7 @@ use crate::ports::journal::{Entry, JournalError, Seq};
 use crate::ports::model::Model;
 use crate::ports::sandbox::Sandboxes;
 use crate::reasoner_actor::ModelChoice;
-use crate::task::life::{Limits, Task};
+use crate::task::life::{Limits, Task, worked};
 use crate::task::{NodeId, TaskEvent, TaskId};
 
 /// Time limits of a task's effects.
@@ -26,7 +26,7 @@ pub struct Pace {
     pub command_timeout: Duration,
     /// One check.
     pub check_timeout: Duration,
-    /// All the time in which the task has a place, since the node started. Past it the task fails with its diff kept.
+    /// All the time in which the task has a place, in whichever life of the node. Past it the task fails with its diff kept.
     pub wall_time: Duration,
     /// The pause between looks at an open pull request.
     pub review_interval: Duration,
@@ -59,11 +59,11 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// A task as the journal tells it, and the place in the journal up to which it was read.
-    pub async fn read(&self, id: &TaskId) -> Result<(Task, Seq), JournalError> {
+    /// A task as the journal tells it, and how long it has been worked on.
+    pub async fn read(&self, id: &TaskId) -> Result<(Task, Duration), JournalError> {
         let events = self.log.events_of(id, Seq::default()).await?;
         let task = Task::fold(id.clone(), events.iter().map(|it| &it.event));
-        Ok((task, events.last().map(|last| last.seq).unwrap_or_default()))
+        Ok((task, worked(id, &events)))
     }
 
     /// The entry that `event` makes, with whom it is told to; and the task after it.

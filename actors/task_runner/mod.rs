@@ -4,15 +4,18 @@
 //! effects. Tells: the task's sandbox and reasoner what to do; the supervisor of tasks when the task rests. Holds
 //! true: an event is durable before the state changes by it, and the state changes before its effect begins; one
 //! effect is under way at a time, and a change of phase from outside ends it; a command is begun once. On a restart:
-//! the journal is folded, the sandbox that stands is taken over, and the effect that is due is begun again; of a
-//! command that was begun, the outcome is asked for.
+//! the journal is folded; that the task is taken up again is recorded, so that no fault can repeat itself for ever; the
+//! sandbox that stands is taken over, and the effect that is due is begun again; of a command that was begun, the
+//! outcome is asked for.
 
 mod bench;
+mod deadline;
 mod effects;
 mod stall;
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -50,6 +53,8 @@ pub struct RunnerDeps {
     pub reasoner: Addr<ReasonerActor>,
     pub supervisor: Addr<TaskSupervisor>,
     pub place: Place,
+    /// Set once a life of the runner has begun: each later one is recorded.
+    pub has_begun: Arc<AtomicBool>,
 }
 
 pub struct TaskRunner {
@@ -63,8 +68,10 @@ pub struct TaskRunner {
     stalls: Stalls,
     /// Everything that is logged of the task stands in it.
     span: Span,
-    /// How long the task has had a place since the runner started.
+    /// How long the task has had a place.
     worked: Duration,
+    /// That the task is taken up again is still to be recorded, before anything is done for it.
+    is_taken_up: bool,
     last_tick: Instant,
 }
 
@@ -81,6 +88,7 @@ impl TaskRunner {
             effect: None,
             stalls,
             worked: Duration::ZERO,
+            is_taken_up: false,
             last_tick: Instant::now(),
         }
     }
@@ -89,11 +97,16 @@ impl TaskRunner {
         let (bench, id) = (self.deps.bench.clone(), self.deps.task.clone());
         let read = async move { bench.read(&id).await };
         ctx.spawn(read.into_actor(self).map(|read, runner, ctx| match read {
-            Ok((task, _)) => {
-                let due = task.phase.due_again();
+            Ok((task, worked)) => {
                 info!(parent: &runner.span, epoch = %task.epoch, phase = task.phase.name(), "runs");
+                runner.worked = runner.worked.max(worked);
+                let (due, has_runner) = (task.phase.due_again(), task.phase.has_runner());
                 runner.task = Some(task);
-                runner.carry_on(due, ctx);
+                match std::mem::take(&mut runner.is_taken_up) && has_runner {
+                    // What is due begins when that is recorded.
+                    true => runner.happened.push_front(TaskEvent::TakenUp),
+                    false => runner.carry_on(due, ctx),
+                }
                 runner.record_next(ctx);
             }
             Err(error) => {
@@ -182,12 +195,20 @@ impl TaskRunner {
     fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
         let Some(task) = self.task.clone() else { return };
         debug!(parent: &self.span, ?effect, "begins");
+        let limit = deadline::deadline(&effect, &task, &self.deps.bench.pace);
+        let place = self.deps.place.clone();
+        let has_place = move || place.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let tools = Tools { deps: self.deps.clone(), task, runner: ctx.address() };
         let carried_out = {
             let effect = effect.clone();
             async move {
                 tokio::time::sleep(after).await;
-                tools.carry_out(effect).await
+                let overdue = deadline::overdue(&effect, limit, has_place);
+                tokio::select! {
+                    biased;
+                    ended = tools.carry_out(effect.clone()) => ended,
+                    ended = overdue => ended,
+                }
             }
         };
         let (carried_out, handle) = abortable(Box::pin(carried_out.instrument(self.span.clone())));
@@ -263,6 +284,7 @@ impl Actor for TaskRunner {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.is_taken_up = self.deps.has_begun.swap(true, Ordering::Relaxed);
         self.recover(ctx);
         ctx.run_interval(CLOCK_TICK, Self::clock_tick);
     }

@@ -1,5 +1,6 @@
 //! One task's actors.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,10 +27,11 @@ pub(super) struct Children {
 pub(crate) type Place = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
 
 impl Children {
+    /// `is_taken_up`: the task had actors before, in this life of the node, and that it gets new ones is not recorded yet.
     pub(super) fn start(
         deps: &TaskSupervisorDeps,
         task: &TaskId,
-        place: Option<OwnedSemaphorePermit>,
+        (place, is_taken_up): (Option<OwnedSemaphorePermit>, bool),
         report: Report,
         supervisor: Addr<TaskSupervisor>,
     ) -> Self {
@@ -51,9 +53,10 @@ impl Children {
             gate: bench.gate.clone(),
             choice: bench.choice.clone(),
         };
-        let sandbox =
-            supervise("sandbox", Policy::TASK, report.clone(), jitter(), |_| SandboxActor::new(sandbox_deps));
-        let reasoner = supervise("reasoner", Policy::TASK, report.clone(), jitter(), |_| {
+        let sandbox = supervise("sandbox", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
+            SandboxActor::new(sandbox_deps)
+        });
+        let reasoner = supervise("reasoner", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
             ReasonerActor::new(reasoner_deps)
         });
         let place = Arc::new(Mutex::new(place));
@@ -64,8 +67,11 @@ impl Children {
             reasoner: reasoner.addr,
             supervisor,
             place: place.clone(),
+            has_begun: Arc::new(AtomicBool::new(is_taken_up)),
         };
-        let runner = supervise("runner", Policy::TASK, report, jitter(), |_| TaskRunner::new(runner_deps));
+        let runner = supervise("runner", Policy::TASK, report, &deps.pulses, jitter(), |_| {
+            TaskRunner::new(runner_deps)
+        });
         Self {
             runner: runner.addr,
             orders: vec![runner.orders, reasoner.orders, sandbox.orders],

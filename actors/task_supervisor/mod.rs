@@ -14,17 +14,21 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::jitter::Jitter;
 use crate::ports::journal::JournalError;
-use crate::supervisor::{ChildEvent, Report, What};
+use crate::supervisor::{ChildEvent, Pulses, Report, What};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_runner::{Happened, Workbench};
 
 use children::Children;
 
 pub(crate) use children::Place;
+
+/// The pause before a journal that can't be read is tried again. No task is taken up meanwhile.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
 
 /// The task's lease is this node's; or it is in review, or has only to be cleaned up.
 #[derive(Message)]
@@ -67,13 +71,11 @@ pub struct TaskOver {
 #[rtype(result = "Vec<TaskId>")]
 pub struct UnderWay;
 
-/// The pause before a journal that can't be read is read again.
-const JOURNAL_PAUSE: Duration = Duration::from_secs(2);
-
 #[derive(Clone)]
 pub struct TaskSupervisorDeps {
     pub bench: Workbench,
     pub jitter: Jitter,
+    pub pulses: Pulses,
     /// Set once the first life has begun: a later life takes up again what the last one had.
     pub has_lived: Arc<AtomicBool>,
 }
@@ -88,9 +90,15 @@ impl TaskSupervisor {
         Self { deps, tasks: HashMap::new() }
     }
 
-    fn begin(&mut self, task: TaskId, place: Option<OwnedSemaphorePermit>, ctx: &mut Context<Self>) {
+    fn begin(
+        &mut self,
+        task: TaskId,
+        place: Option<OwnedSemaphorePermit>,
+        is_taken_up: bool,
+        ctx: &mut Context<Self>,
+    ) {
         let report = self.report(&task, ctx.address());
-        let children = Children::start(&self.deps, &task, place, report, ctx.address());
+        let children = Children::start(&self.deps, &task, (place, is_taken_up), report, ctx.address());
         self.tasks.insert(task, children);
     }
 
@@ -115,28 +123,33 @@ impl TaskSupervisor {
     fn take_up_again(&mut self, ctx: &mut Context<Self>) {
         let bench = self.deps.bench.clone();
         let unfinished = async move {
-            let mut found = Vec::new();
-            for id in bench.log.journal().unfinished().await? {
-                if bench.read(&id).await?.0.phase.has_runner() {
-                    found.push(id);
+            loop {
+                match with_runner(&bench).await {
+                    Ok(found) => return found,
+                    Err(error) => error!(%error, "journal not read, the tasks under way wait"),
                 }
+                sleep(JOURNAL_PAUSE).await;
             }
-            Ok::<_, JournalError>(found)
         };
-        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| match found {
-            Ok(found) => {
-                for task in found {
-                    if !supervisor.tasks.contains_key(&task) {
-                        supervisor.begin(task, None, ctx);
-                    }
+        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| {
+            for task in found {
+                if !supervisor.tasks.contains_key(&task) {
+                    supervisor.begin(task, None, true, ctx);
                 }
-            }
-            Err(error) => {
-                error!(%error, "the tasks under way can't be read from the journal yet");
-                ctx.run_later(JOURNAL_PAUSE, Self::take_up_again);
             }
         }));
     }
+}
+
+/// The tasks that the journal says are under way.
+async fn with_runner(bench: &Workbench) -> Result<Vec<TaskId>, JournalError> {
+    let mut found = Vec::new();
+    for id in bench.log.journal().unfinished().await? {
+        if bench.read(&id).await?.0.phase.has_runner() {
+            found.push(id);
+        }
+    }
+    Ok(found)
 }
 
 impl Actor for TaskSupervisor {
@@ -156,7 +169,7 @@ impl Handler<TaskClaimed> for TaskSupervisor {
 
     fn handle(&mut self, TaskClaimed { task, place }: TaskClaimed, ctx: &mut Context<Self>) {
         if !self.tasks.contains_key(&task) {
-            self.begin(task, place, ctx);
+            self.begin(task, place, false, ctx);
         }
     }
 }
@@ -218,7 +231,7 @@ impl Handler<ActorsFailed> for TaskSupervisor {
             task
         };
         ctx.spawn(given_up.into_actor(self).map(move |task, supervisor, ctx| {
-            supervisor.begin(task.clone(), place, ctx);
+            supervisor.begin(task.clone(), place, true, ctx);
             if let Some(children) = supervisor.tasks.get_mut(&task) {
                 children.was_given_up = true;
             }

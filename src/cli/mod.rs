@@ -12,6 +12,7 @@ mod run;
 mod system;
 mod table;
 mod tasks;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -11,6 +11,7 @@ use crate::telemetry;
 use super::Global;
 use super::exit::Exit;
 use super::system::{Signals, block_on};
+use super::watchdog::Watchdog;
 
 /// Watches the repositories and works on their tasks until it is stopped. The first Ctrl-C or SIGTERM lets tasks that
 /// are under way come to rest (`node.drain_grace`), the second stops at once; either way, unfinished tasks go on at the
@@ -35,6 +36,7 @@ async fn serve(settings: Settings) -> anyhow::Result<Exit> {
         started = RunningNode::start(settings) => started?,
         () = signals.next() => return Ok(Exit::Ok),
     };
+    let _watchdog = Watchdog::start(node.node().pulses.clone()).context("the watchdog can't be started")?;
     info!(sandbox = node.sandbox, "watches its repositories");
     let exit = tokio::select! {
         () = signals.next() => Exit::Ok,
@@ -50,7 +52,10 @@ async fn serve(settings: Settings) -> anyhow::Result<Exit> {
             () = signals.next() => info!("stops at once"),
         }
     }
-    node.end().await;
+    match exit {
+        Exit::CoreGaveUp => node.surrender().await,
+        _ => node.end().await,
+    }
     info!("stopped");
     Ok(exit)
 }

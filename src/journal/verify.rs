@@ -139,6 +139,7 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::PullRequestClosed
         | TaskEvent::Advised { .. }
         | TaskEvent::HumanAnswered { .. }
+        | TaskEvent::TakenUp
         | TaskEvent::Stalled { .. }
         | TaskEvent::Cancelled { .. }
         | TaskEvent::GaveUp { .. } => Vec::new(),

@@ -13,6 +13,10 @@ use crate::settings::Settings;
 /// The pause before something that failed within a task is tried again; doubles up to a minute.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often a task is taken up again without getting on; a node that is killed more often in one step of a task fails it.
+const MAX_TAKEN_UP: u32 = 10;
+/// A model that takes longer for a token, on average over an answer, is of no use: its call is given up.
+const SLOWEST_TOKEN: Duration = Duration::from_secs(1);
 /// How often the peers are asked before a person is, and a person before the task is given up.
 const MAX_PEER_QUESTIONS: u32 = 2;
 const MAX_ESCALATIONS: u32 = 3;
@@ -36,6 +40,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
             max_malformed: task.max_malformed,
             max_check_rounds: task.max_check_rounds,
             max_sandbox_losses: task.max_sandbox_losses,
+            max_taken_up: MAX_TAKEN_UP,
             max_peer_questions: MAX_PEER_QUESTIONS,
             max_escalations: MAX_ESCALATIONS,
         },
@@ -48,7 +53,11 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
             retry_min: RETRY_MIN,
             retry_max: RETRY_MAX,
         },
-        choice: ModelChoice { names: model.names.clone(), max_output_tokens: model.max_output_tokens },
+        choice: ModelChoice {
+            names: model.names.clone(),
+            max_output_tokens: model.max_output_tokens,
+            call_limit: model.first_byte_timeout.get() + SLOWEST_TOKEN * model.max_output_tokens,
+        },
         calls_in_flight: as_usize(model.calls_in_flight),
         outbox: OutboxPace {
             max_age: outbox.max_age.get(),

@@ -114,9 +114,20 @@ impl RunningNode {
     /// Stops at once.
     pub async fn end(self) {
         self.node.stop().await;
-        if let Err(error) = self.sandboxes.remove_strays(&self.settings.node.name, &|_| false).await {
-            warn!(%error, "sandboxes not removed; the next start of this node removes them");
-        }
+        remove_sandboxes(&*self.sandboxes, &self.settings).await;
+    }
+
+    /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
+    pub async fn surrender(self) {
+        let leases = self.node.surrender().await;
+        info!(leases, "gave back what it held");
+        remove_sandboxes(&*self.sandboxes, &self.settings).await;
+    }
+}
+
+async fn remove_sandboxes(sandboxes: &dyn Sandboxes, settings: &Settings) {
+    if let Err(error) = sandboxes.remove_strays(&settings.node.name, &|_| false).await {
+        warn!(%error, "sandboxes not removed; the next start of this node removes them");
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Limits {
     pub max_check_rounds: u32,
     /// Sandboxes lost in all, such as by running out of memory.
     pub max_sandbox_losses: u32,
+    /// How often a task is taken up again without getting on. Too low: a node that is restarted often fails its tasks.
+    /// Too high: a task that takes its node down does so that often.
+    pub max_taken_up: u32,
     /// How often the peers are asked; after that a person is at once.
     pub max_peer_questions: u32,
     /// How often a person is asked.
@@ -29,6 +32,7 @@ impl Default for Limits {
             max_malformed: 3,
             max_check_rounds: 5,
             max_sandbox_losses: 3,
+            max_taken_up: 10,
             max_peer_questions: 2,
             max_escalations: 3,
         }
@@ -52,6 +56,13 @@ impl Task {
         }
         if self.sandbox_losses > limits.max_sandbox_losses {
             return Some(format!("the sandbox was lost {} times", self.sandbox_losses));
+        }
+        // A person may take so long that the node is restarted often, and for good reasons.
+        if self.taken_up > limits.max_taken_up && self.phase.takes_a_place() {
+            let (count, phase) = (limits.max_taken_up, self.phase.name());
+            return Some(format!(
+                "the node, or what it runs for the task, went down more than {count} times while {phase}"
+            ));
         }
         let asks_again = matches!(self.phase, Phase::Escalating { .. });
         (asks_again && self.escalations >= limits.max_escalations)

@@ -24,6 +24,7 @@
 //! What holds, for every sequence of events (`properties.rs` tests it):
 //! - a push is due only while the lease is held and after the checks have passed on the very tree that is pushed;
 //! - an event that the state has no place for changes nothing, so that folding is total;
+//! - a task that is taken up again and again without getting on reaches a limit (`max_taken_up`);
 //! - every state but the resting ones (`Unclaimed`, `Ended`) has an effect due when a node comes back to it;
 //! - a command is never run again: a node that comes back to `Running` recalls its outcome.
 
@@ -35,8 +36,10 @@ mod phase;
 mod properties;
 mod state;
 mod step;
+mod worked;
 
 pub use effect::Effect;
 pub use limits::Limits;
 pub use phase::{End, Phase};
 pub use state::{Checked, Proposal, Task};
+pub use worked::worked;

@@ -90,6 +90,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         26 => TaskEvent::HumanAnswered { by: text(), text: text() },
         27 => TaskEvent::Cancelled { why: text() },
         28 => TaskEvent::Checkpointed { produced: produced(digit) },
+        29 => TaskEvent::TakenUp,
         _ => [
             TaskEvent::GaveUp { reason: text() },
             TaskEvent::CleanedUp { diff: None },
@@ -112,6 +113,7 @@ fn fitting_event(seed: u8, task: &Task) -> TaskEvent {
                     | TaskEvent::LeaseLost { .. }
                     | TaskEvent::ClaimLost { .. }
                     | TaskEvent::SandboxLost { .. }
+                    | TaskEvent::TakenUp
             ) || matches!(
                 (event, &task.phase),
                 (TaskEvent::ClaimIntended { .. }, Phase::Claiming { .. })
@@ -234,6 +236,41 @@ proptest! {
                 let (task, effect) = task.step(&event);
                 prop_assert!(matches!(effect, Some(Effect::CleanUp { .. })), "{:?}", task.phase);
             }
+        }
+    }
+
+    #[test]
+    fn taking_a_task_up_again_changes_nothing_but_its_count_and_begins_what_is_due(choices in choices()) {
+        for task in life(&choices).1 {
+            let (taken_up, effect) = task.clone().step(&TaskEvent::TakenUp);
+            match task.phase.has_runner() {
+                true => {
+                    prop_assert_eq!(effect, task.phase.due_again());
+                    prop_assert_eq!(taken_up, Task { taken_up: task.taken_up + 1, ..task });
+                }
+                false => prop_assert_eq!((taken_up, effect), (task, None)),
+            }
+        }
+    }
+
+    /// Whatever else a crash does to it: a task that only ever comes back is not taken up for ever.
+    #[test]
+    fn a_task_that_never_gets_on_is_not_taken_up_for_ever(choices in choices(), loses_sandbox: bool) {
+        let limits = Limits { max_sandbox_losses: u32::MAX, ..Limits::default() };
+        for mut task in life(&choices).1 {
+            if !task.phase.needs_lease() || matches!(task.phase, Phase::Parked { .. }) || task.base.is_none() {
+                continue;
+            }
+            for _ in 0..=limits.max_taken_up {
+                task = task.step(&TaskEvent::TakenUp).0;
+                if loses_sandbox {
+                    task = task.step(&TaskEvent::SandboxLost { why: String::new() }).0;
+                    let base = Base { branch: String::new(), commit: sha(0) };
+                    task = task.step(&TaskEvent::Prepared { base, checks: vec![], sandbox: String::new() }).0;
+                }
+            }
+            let reason = task.reached(&limits);
+            prop_assert!(reason.is_some(), "{:?} goes on", task.phase);
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Task {
     pub malformed_in_row: u32,
     pub check_rounds: u32,
     pub sandbox_losses: u32,
+    /// How often the task was taken up again since it last got on.
+    pub taken_up: u32,
     pub peer_questions: u32,
     pub escalations: u32,
     pub proposal: Option<Proposal>,
@@ -89,6 +91,7 @@ impl Task {
             malformed_in_row: 0,
             check_rounds: 0,
             sandbox_losses: 0,
+            taken_up: 0,
             peer_questions: 0,
             escalations: 0,
             proposal: None,

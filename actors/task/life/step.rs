@@ -6,13 +6,39 @@ use super::{Checked, Effect, End, Phase, Proposal, Task};
 
 impl Task {
     /// The state after `event`, and what is due because of it. An event that has no place in this state, or that
-    /// only notes something, leaves the phase as it is and makes nothing due.
+    /// only notes something, leaves the phase as it is and makes nothing due. One that is taken up again has due what
+    /// its phase has after a crash.
     pub fn step(self, event: &TaskEvent) -> (Self, Option<Effect>) {
         let mut task = self;
+        if *event == TaskEvent::TakenUp {
+            return task.take_up();
+        }
+        let gets_on = task.gets_on_by(event);
         let Some(phase) = task.note(event) else { return (task, None) };
         task.phase = phase;
+        if gets_on {
+            task.taken_up = 0;
+        }
         let effect = task.phase.due();
         (task, effect)
+    }
+
+    fn take_up(mut self) -> (Self, Option<Effect>) {
+        if !self.phase.has_runner() {
+            return (self, None);
+        }
+        self.taken_up = self.taken_up.saturating_add(1);
+        let due = self.phase.due_again();
+        (self, due)
+    }
+
+    /// A sandbox that is lost and stands again is what being taken up looks like, and gets nobody on.
+    fn gets_on_by(&self, event: &TaskEvent) -> bool {
+        match event {
+            TaskEvent::SandboxLost { .. } => false,
+            TaskEvent::Prepared { .. } => self.base.is_none(),
+            _ => true,
+        }
     }
 
     /// Takes in what the event tells, and says which phase it leads to, if to any.

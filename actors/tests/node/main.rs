@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod going_down;
+mod hangs;
 mod leases;
 mod main_job;
+mod panics;
 mod restarts;
 mod returns;
 mod trouble;

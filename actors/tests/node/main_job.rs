@@ -69,7 +69,7 @@ fn a_pull_request_that_was_merged_before_the_node_heard_of_it_is_not_opened_agai
         let node = world.start_as(world.config.clone(), Arc::new(before_it));
         let mut story = Story::of(&node);
         story.until_kind("cleaned_up").await;
-        assert_eq!(story.kinds, ["pull_request_opened", "pull_request_merged", "cleaned_up"]);
+        assert_eq!(story.kinds, ["taken_up", "pull_request_opened", "pull_request_merged", "cleaned_up"]);
         assert_eq!(world.forge.pull_requests().len(), 1);
         node.stop().await;
     });

@@ -9,9 +9,10 @@ use bzzz_actors::ports::forge::{
 };
 use bzzz_actors::task::{Issue, IssueState, RepoId, TaskId};
 
-use super::MemoryGit;
+use super::{MemoryGit, Traps};
 
 pub struct MemoryForge {
+    pub traps: Traps,
     git: Arc<MemoryGit>,
     state: Mutex<State>,
 }
@@ -50,7 +51,7 @@ impl MemoryForge {
             label_failure: None,
             issues: 1,
         };
-        Self { git, state: Mutex::new(state) }
+        Self { traps: Traps::default(), git, state: Mutex::new(state) }
     }
 
     pub fn have_issues(&self, count: u64) {
@@ -119,10 +120,12 @@ impl MemoryForge {
 #[async_trait]
 impl Forge for MemoryForge {
     async fn login(&self) -> Result<String, ForgeError> {
+        self.traps.step_on("login");
         self.call(|_| Ok("bot".into()))
     }
 
     async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError> {
+        self.traps.step_on("repository");
         self.call(|state| {
             let can_push = state.can_push;
             Ok(Repository { id: repo.clone(), default_branch: "main".into(), can_push, archived: false })
@@ -130,6 +133,7 @@ impl Forge for MemoryForge {
     }
 
     async fn open_issues(&self, _: &RepoId, label: &str) -> Result<IssueList, ForgeError> {
+        self.traps.step_on("open_issues");
         self.call(|state| {
             let issues = (1..=state.issues)
                 .map(|number| Issue { number, ..state.issue.clone() })
@@ -140,14 +144,17 @@ impl Forge for MemoryForge {
     }
 
     async fn issue(&self, _: &TaskId) -> Result<Issue, ForgeError> {
+        self.traps.step_on("issue");
         self.call(|state| Ok(state.issue.clone()))
     }
 
     async fn comments(&self, _: &TaskId) -> Result<Vec<Comment>, ForgeError> {
+        self.traps.step_on("comments");
         self.call(|state| Ok(state.comments.clone()))
     }
 
     async fn put_comment(&self, _: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError> {
+        self.traps.step_on("put_comment");
         self.call(|_| Ok(()))?;
         let mark = comment_marker(marker);
         let body = format!("{body}\n{mark}");
@@ -162,6 +169,7 @@ impl Forge for MemoryForge {
     }
 
     async fn change_labels(&self, _: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
+        self.traps.step_on("change_labels");
         self.call(|state| {
             if let Some(failure) = &state.label_failure {
                 return Err(failure.clone());
@@ -173,10 +181,12 @@ impl Forge for MemoryForge {
     }
 
     async fn assign(&self, _: &TaskId) -> Result<(), ForgeError> {
+        self.traps.step_on("assign");
         self.call(|_| Ok(()))
     }
 
     async fn find_pull_request(&self, _: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError> {
+        self.traps.step_on("find_pull_request");
         self.call(|state| Ok(state.pull_requests.iter().rev().find(|it| it.head == head).cloned()))
     }
 
@@ -185,6 +195,7 @@ impl Forge for MemoryForge {
         repo: &RepoId,
         new: &NewPullRequest,
     ) -> Result<PullRequest, ForgeError> {
+        self.traps.step_on("open_pull_request");
         self.call(|state| {
             let is_open = |it: &&PullRequest| it.head == new.head && it.state == PullRequestState::Open;
             if let Some(open) = state.pull_requests.iter().find(is_open) {
@@ -205,6 +216,7 @@ impl Forge for MemoryForge {
     }
 
     async fn pull_request(&self, _: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {
+        self.traps.step_on("pull_request");
         self.call(|state| Ok(state.pull_requests.iter().find(|it| it.number == number).unwrap().clone()))
     }
 }

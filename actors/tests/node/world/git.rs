@@ -10,8 +10,11 @@ use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
 
+use super::Traps;
+
 #[derive(Default)]
 pub struct MemoryGit {
+    pub traps: Traps,
     state: Mutex<State>,
 }
 
@@ -94,6 +97,7 @@ impl State {
 #[async_trait]
 impl Claims for MemoryGit {
     async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
+        self.traps.step_on("read");
         let state = self.state.lock().unwrap();
         if state.denied.as_deref() == Some(&task.repo.to_string()) {
             return Err(ClaimsError::Denied { repo: task.repo.clone(), message: "404".into() });
@@ -105,10 +109,12 @@ impl Claims for MemoryGit {
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
+        self.traps.step_on("read_branch");
         Ok(self.branch(task))
     }
 
     async fn draft(&self, _: Option<&Sha>, record: &LeaseRecord) -> Result<Sha, ClaimsError> {
+        self.traps.step_on("draft");
         let mut state = self.state.lock().unwrap();
         if std::mem::take(&mut state.panics_in_draft) {
             drop(state);
@@ -126,6 +132,7 @@ impl Claims for MemoryGit {
         to: &Sha,
         branch: Option<&BranchUpdate>,
     ) -> Result<Swap, ClaimsError> {
+        self.traps.step_on("swap");
         let mut state = self.state.lock().unwrap();
         state.swaps += 1;
         let fault = state.faults.pop_front();
@@ -145,6 +152,7 @@ impl Claims for MemoryGit {
     }
 
     async fn delete(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
+        self.traps.step_on("delete");
         let mut state = self.state.lock().unwrap();
         if state.claims.get(task) != Some(from) {
             return Ok(Swap::Refused);
@@ -154,6 +162,7 @@ impl Claims for MemoryGit {
     }
 
     async fn probe(&self, _: &RepoId, _: &NodeId) -> Result<(), ClaimsError> {
+        self.traps.step_on("probe");
         Ok(())
     }
 }
@@ -161,19 +170,23 @@ impl Claims for MemoryGit {
 #[async_trait]
 impl Code for MemoryGit {
     async fn refresh(&self, _: &RepoId, branch: &str) -> Result<Base, CodeError> {
+        self.traps.step_on("refresh");
         Ok(Base { branch: branch.into(), commit: "b".repeat(40).parse().unwrap() })
     }
 
     async fn read_file(&self, _: &RepoId, _: &Sha, _: &str) -> Result<Option<String>, CodeError> {
+        self.traps.step_on("read_file");
         Ok(self.state.lock().unwrap().policy.clone())
     }
 
     async fn code_in(&self, _: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError> {
+        self.traps.step_on("code_in");
         let changes = tree.map(|tree| (PathBuf::from(tree.as_str()), tree.clone()));
         Ok(CodeIn { archive: PathBuf::new(), base: base.clone(), changes })
     }
 
     async fn import(&self, _: &TaskId, _: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
+        self.traps.step_on("import");
         let content = bundle.file.to_string_lossy().into_owned();
         let written = content.matches("write").count();
         if written == 0 {
@@ -185,10 +198,12 @@ impl Code for MemoryGit {
     }
 
     async fn commit(&self, _: &TaskId, _: &Sha, tree: &Sha, _: &str) -> Result<Sha, CodeError> {
+        self.traps.step_on("commit");
         Ok(tree.as_str().replacen("000", "c0c", 1).parse().unwrap())
     }
 
     async fn forget(&self, _: &TaskId) -> Result<(), CodeError> {
+        self.traps.step_on("forget");
         Ok(())
     }
 }

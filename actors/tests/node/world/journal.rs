@@ -1,12 +1,19 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
 use bzzz_actors::task::{BlobRef, Epoch, Lane, TaskEvent, TaskId};
+use tokio::time::Instant;
+
+use super::Traps;
 
 #[derive(Default)]
 pub struct MemoryJournal {
+    /// Appends never answer.
+    pub hangs: AtomicBool,
+    pub traps: Traps,
     state: Mutex<State>,
 }
 
@@ -29,6 +36,12 @@ impl State {
             move |(it, done): &&(Pending, Option<Delivery>)| done.is_none() && it.notice.lane() == lane;
         self.outbox.iter().filter(waits).map(|(it, _)| it)
     }
+}
+
+/// A clock for all journals of the process; it starts anywhere.
+fn now_ms() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap()
 }
 
 impl MemoryJournal {
@@ -76,13 +89,17 @@ impl MemoryJournal {
         let last = events.last().map(|it| it.seq.0).unwrap_or_default();
         let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
         let state = State { events, outbox, blobs: state.blobs.clone(), ..State::default() };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), traps: Traps::default(), hangs: AtomicBool::new(false) }
     }
 }
 
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        self.traps.step_on("append");
         let mut state = self.state.lock().unwrap();
         if state.failing_appends > 0 {
             state.failing_appends -= 1;
@@ -104,7 +121,7 @@ impl Journal for MemoryJournal {
                     Pending { id, task: task.clone(), epoch: Epoch(epoch.0), notice, recorded_at_ms: 0 };
                 state.outbox.push((pending, None));
             }
-            let entry = Recorded { seq, at_ms: 0, task, epoch, event };
+            let entry = Recorded { seq, at_ms: now_ms(), task, epoch, event };
             state.events.push(entry.clone());
             recorded.push(entry);
         }
@@ -112,11 +129,13 @@ impl Journal for MemoryJournal {
     }
 
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        self.traps.step_on("events_of");
         let state = self.state.lock().unwrap();
         Ok(state.events.iter().filter(|it| it.task == *task && it.seq > after).cloned().collect())
     }
 
     async fn tasks(&self) -> Result<Vec<TaskId>, JournalError> {
+        self.traps.step_on("tasks");
         let mut tasks: Vec<TaskId> = Vec::new();
         for recorded in &self.state.lock().unwrap().events {
             tasks.retain(|task| *task != recorded.task);
@@ -126,6 +145,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        self.traps.step_on("unfinished");
         if self.is_to_fail(|state| &mut state.failing_unfinished) {
             return Err(JournalError::Unavailable("busy".into()));
         }
@@ -140,6 +160,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {
+        self.traps.step_on("put_blob");
         if self.is_to_fail(|state| &mut state.failing_blobs) {
             return Err(JournalError::Unavailable("no space left on device".into()));
         }
@@ -150,10 +171,12 @@ impl Journal for MemoryJournal {
     }
 
     async fn blob(&self, blob: &BlobRef) -> Result<Option<Vec<u8>>, JournalError> {
+        self.traps.step_on("blob");
         Ok(self.state.lock().unwrap().blobs.get(&blob.0).cloned())
     }
 
     async fn pending(&self, lane: Lane, limit: usize) -> Result<Vec<Pending>, JournalError> {
+        self.traps.step_on("pending");
         let state = self.state.lock().unwrap();
         let mut seen = HashSet::new();
         let waiting = state.waiting(lane).filter(|it| seen.insert(&it.task));
@@ -161,6 +184,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn shed(&self, lane: Lane, keep: usize, why: &str) -> Result<usize, JournalError> {
+        self.traps.step_on("shed");
         let waiting: Vec<u64> = self.state.lock().unwrap().waiting(lane).map(|it| it.id).collect();
         let shed = waiting.len().saturating_sub(keep);
         for id in &waiting[..shed] {
@@ -170,6 +194,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn settle(&self, id: u64, delivery: &Delivery) -> Result<(), JournalError> {
+        self.traps.step_on("settle");
         for (pending, done) in &mut self.state.lock().unwrap().outbox {
             if pending.id == id {
                 *done = Some(delivery.clone());

@@ -7,6 +7,7 @@ pub mod git;
 mod journal;
 mod model;
 mod sandboxes;
+mod traps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use git::MemoryGit;
 pub use journal::MemoryJournal;
 pub use model::Script;
 pub use sandboxes::MemorySandboxes;
+pub use traps::Traps;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 
@@ -117,7 +119,11 @@ pub fn config(node: &str) -> NodeConfig {
             retry_min: Duration::from_secs(1),
             retry_max: MINUTE,
         },
-        choice: ModelChoice { names: vec!["coder".into()], max_output_tokens: 1000 },
+        choice: ModelChoice {
+            names: vec!["coder".into()],
+            max_output_tokens: 1000,
+            call_limit: 600 * MINUTE,
+        },
         calls_in_flight: 1,
         outbox: OutboxPace {
             max_age: 600 * MINUTE,

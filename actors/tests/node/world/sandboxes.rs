@@ -12,12 +12,15 @@ use bzzz_actors::ports::sandbox::{
 use bzzz_actors::task::{Ending, NodeId, Sha};
 use tokio::sync::watch;
 
+use super::Traps;
+
 /// Sandboxes whose work tree is the list of the commands that ran. Commands that say `write` change it; `hang` never
 /// ends; `exit N` exits so; those that begin with `slow` take a while; `panic` panics in the node.
 ///
 /// A command goes on when the node that began it is gone, and its outcome is kept until another call is made.
 #[derive(Default, Clone)]
 pub struct MemorySandboxes {
+    pub traps: Arc<Traps>,
     state: Arc<Mutex<State>>,
 }
 
@@ -124,10 +127,12 @@ fn exited(code: i32, output: &str) -> CommandOutcome {
 #[async_trait]
 impl Sandboxes for MemorySandboxes {
     async fn describe(&self) -> Result<String, SandboxError> {
+        self.traps.step_on("describe");
         Ok("memory".into())
     }
 
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        self.traps.step_on("start");
         let sandbox = Arc::new(MemorySandbox {
             spec: spec.clone(),
             ran: Arc::default(),
@@ -152,6 +157,7 @@ impl Sandboxes for MemorySandboxes {
         node: &NodeId,
         keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
     ) -> Result<usize, SandboxError> {
+        self.traps.step_on("remove_strays");
         let mut state = self.state.lock().unwrap();
         let before = state.standing.len();
         state.standing.retain(|spec, sandbox| {
@@ -173,6 +179,7 @@ impl MemorySandbox {
         last.send_replace(Some((step, None)));
         let work = async move {
             let (takes, outcome) = match command.strip_prefix("exit ") {
+                _ if command == "stuck" => return std::future::pending().await,
                 _ if command == "hang" => {
                     let ending = Ending::TimedOut { after_ms: timeout.as_millis() as u64 };
                     (timeout, CommandOutcome { ending, ..exited(0, "") })
@@ -239,6 +246,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
+        self.home.traps.step_on("import");
         let losing = std::mem::take(&mut self.home.state.lock().unwrap().losing_imports);
         if losing > 0 {
             self.home.state.lock().unwrap().losing_imports = losing - 1;
@@ -252,6 +260,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
+        self.home.traps.step_on("run");
         let _turn = self.turn.lock().await;
         if self.spec.purpose == Purpose::Work {
             self.home.state.lock().unwrap().commands.push(request.command.clone());
@@ -271,6 +280,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn export(&self, _: &Sha, _: u64) -> Result<WorkBundle, SandboxError> {
+        self.home.traps.step_on("export");
         let _turn = self.turn.lock().await;
         self.home.state.lock().unwrap().exports += 1;
         if !*self.is_alive.borrow() {
@@ -293,6 +303,7 @@ impl Sandbox for MemorySandbox {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
+        self.home.traps.step_on("destroy");
         self.is_alive.send_replace(false);
         self.home.state.lock().unwrap().standing.remove(&self.spec);
         Ok(())
