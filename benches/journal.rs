@@ -17,6 +17,7 @@ use bzzz_actors::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscrib
 use bzzz_actors::ports::journal::{Entry, Journal, Seq};
 use bzzz_actors::task::{Ending, Epoch, Notice, Observed, TaskEvent, TaskId};
 use figures::{Figure, print_table};
+use tokio::sync::mpsc;
 
 /// The events of a task's life, and the bytes of output that each shows.
 const EVENTS_OF_TASK: u64 = 20;
@@ -103,7 +104,8 @@ async fn starts(events: u64) -> Vec<Duration> {
 /// Entries a second through the logger's group commit, each writer waiting for its last before the next.
 async fn appends(name: &'static str, writers: usize) -> Figure {
     let folder = tempfile::tempdir().unwrap();
-    let deps = AuditLoggerDeps { journal: open(folder.path()), subscribers: subscribers() };
+    let (fatal, _hung) = mpsc::unbounded_channel();
+    let deps = AuditLoggerDeps { journal: open(folder.path()), subscribers: subscribers(), fatal };
     let log = AuditLog::new(AuditLogger::new(deps.clone()).start(), &deps);
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {

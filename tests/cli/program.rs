@@ -1,8 +1,10 @@
 //! The real program in the background: what it prints, how it ends, and its end whatever happens.
 
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `bzzz` with nothing of this process's environment but PATH.
     pub(crate) fn start(folder: &Path, args: &[String]) -> Self {
+        Self::start_with(folder, args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_with(folder: &Path, args: &[String], environment: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bzzz"))
             .args(args)
             .current_dir(folder)
@@ -25,6 +32,7 @@ impl Program {
             .env("PATH", std::env::var("PATH").unwrap())
             .env("HOME", folder)
             .env("TMPDIR", folder)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -68,6 +76,13 @@ impl Program {
         }
     }
 
+    /// How it ended, if it has; all that was printed is in `seen` then.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().unwrap()?;
+        self.seen.extend(self.lines.iter());
+        Some(status)
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -91,6 +106,13 @@ impl Program {
     /// Waits until it is dead, having been killed.
     pub(crate) fn until_death(&mut self) {
         assert_eq!(self.child.wait().unwrap().code(), None, "it ended by itself:\n{}", self.text());
+    }
+
+    /// The last lines of what a program has printed that may still run.
+    pub(crate) fn tail(&mut self) -> String {
+        const LINES: usize = 60;
+        self.seen.extend(self.lines.try_iter());
+        self.seen[self.seen.len().saturating_sub(LINES)..].join("\n")
     }
 
     pub(crate) fn text(&self) -> String {

@@ -1,0 +1,17 @@
+//! The real program killed at every crash point and started again, and under random trouble (`make chaos`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod chaos;
+#[path = "../support/containers.rs"]
+mod containers;
+mod matrix;
+#[path = "../cli/program.rs"]
+mod program;
+mod record;
+#[path = "../node/replies.rs"]
+#[allow(dead_code, reason = "the whole-node tests use the rest")]
+mod replies;
+mod scenario;
+mod story;
+mod verdict;
+mod world;

@@ -1,0 +1,145 @@
+//! One node's world: stand-ins of its own, repositories, and the real program in a folder of its own.
+
+use std::path::{Path, PathBuf};
+
+use bzzz::apiary::forge::{NewRepository, RepositoryFile};
+use bzzz::apiary::ollama::{MODEL, ModelScript};
+use bzzz::apiary::{Apiary, ApiaryOptions};
+use bzzz_actors::task::{RepoId, TaskId, label};
+use tokio::runtime::Handle;
+
+use crate::containers::image;
+use crate::program::Program;
+use crate::record::{self, Record};
+
+const TOKEN: &str = "crash-token";
+/// The account of the token.
+pub(crate) const LOGIN: &str = "bzzz-bot";
+/// The node's only repository must hold this when a task is done.
+const CHECK: &str = "test -s log";
+/// The node's data folder, in its home.
+const DATA: &str = "data";
+
+pub(crate) struct World {
+    pub(crate) apiary: Apiary,
+    pub(crate) node: String,
+    /// Home, working folder and folder for temporary files of the program.
+    pub(crate) home: PathBuf,
+    repositories: Vec<RepoId>,
+    script: ModelScript,
+    runtime: Handle,
+}
+
+impl World {
+    /// Hive, the forge, the webhook and the model are this node's alone: a node watches every repository of its Hive.
+    pub(crate) fn new(folder: &Path, node: String, runtime: &Handle) -> Self {
+        let apiary = Apiary::start(ApiaryOptions::new(folder.join("apiary"), TOKEN)).unwrap();
+        let home = folder.join("home");
+        std::fs::create_dir(&home).unwrap();
+        let (repositories, script) = Default::default();
+        Self { apiary, node, home, repositories, script, runtime: runtime.clone() }
+    }
+
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// A repository that Hive knows too.
+    pub(crate) fn repository(&mut self, name: &str) -> RepoId {
+        let repo: RepoId = format!("meadow/{name}").parse().unwrap();
+        let policy = format!("checks = [{CHECK:?}]\n");
+        let files =
+            vec![RepositoryFile::text("README.md", "# Log\n"), RepositoryFile::text(".bzzz.toml", &policy)];
+        let new = NewRepository { files, ..NewRepository::default() };
+        self.wait(self.apiary.forge().create_repository(&repo, new)).unwrap();
+        self.apiary.hive().add_project(self.repositories.len() as u64 + 1, &repo, None).unwrap();
+        self.repositories.push(repo.clone());
+        repo
+    }
+
+    /// A labelled issue, and what the model says of it.
+    pub(crate) fn issue(&mut self, repo: &RepoId, replies: Vec<String>) -> TaskId {
+        let forge = self.apiary.forge();
+        let number = forge.issues(repo).iter().map(|issue| issue.number).max().unwrap_or(0) + 1;
+        let task = TaskId::new(repo.clone(), number);
+        // The replies first: a node that runs already finds the issue at once.
+        self.script.set(&task.to_string(), replies);
+        self.apiary.ollama().set_script(self.script.clone());
+        let opened =
+            forge.open_issue(repo, "maya", "Write the log", "Line by line.", &[label::TASK]).unwrap();
+        assert_eq!(opened, number);
+        task
+    }
+
+    /// `bzzz run` for all repositories that there are now.
+    pub(crate) fn start(&self, settings: &[&str], environment: &[(&str, String)]) -> Program {
+        let mut arguments = vec!["run".to_owned()];
+        let more = settings.iter().map(|it| (*it).to_owned());
+        for setting in self.settings().into_iter().chain(more) {
+            arguments.extend(["--set".to_owned(), setting]);
+        }
+        Program::start_with(&self.home, &arguments, environment)
+    }
+
+    fn settings(&self) -> Vec<String> {
+        let forge = self.apiary.forge_url();
+        let repositories: Vec<String> = self.repositories.iter().map(ToString::to_string).collect();
+        vec![
+            format!("node.name={}", self.node),
+            format!("node.data_dir={DATA}"),
+            "node.drain_grace=0s".to_owned(),
+            format!("forge.api_url={forge}"),
+            format!("forge.git_url={forge}"),
+            format!("forge.token={TOKEN}"),
+            format!("forge.repositories={repositories:?}"),
+            "forge.poll_interval=5s".to_owned(),
+            "forge.write_interval=0s".to_owned(),
+            format!("hive.url={}", self.apiary.hive_url()),
+            "hive.poll_interval=10s".to_owned(),
+            format!("escalation.webhook_url={}/webhook/bzzz", self.apiary.n8n_url()),
+            format!("model.url={}", self.apiary.ollama_url()),
+            format!("model.names=[\"{MODEL}\"]"),
+            format!("sandbox.image={}", image()),
+            "sandbox.memory=256 MiB".to_owned(),
+            "sandbox.work_size=32 MiB".to_owned(),
+            "sandbox.tmp_size=8 MiB".to_owned(),
+            "sandbox.home_size=8 MiB".to_owned(),
+            "outbox.retry_min=100ms".to_owned(),
+            "outbox.retry_max=500ms".to_owned(),
+        ]
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.join(DATA)
+    }
+
+    pub(crate) fn record(&self, task: &TaskId) -> Option<Record> {
+        record::read(&self.data_dir(), task)
+    }
+
+    /// The file `log` at a commit or branch, by its lines.
+    pub(crate) fn log_at(&self, repo: &RepoId, revision: &str) -> Vec<String> {
+        let read = self.wait(self.apiary.forge().read_file(repo, revision, "log")).unwrap();
+        let text = String::from_utf8(read.unwrap_or_default()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What `bzzz audit verify` says of the node's journal.
+    pub(crate) fn verify(&self) {
+        let arguments = ["audit", "verify", DATA].map(str::to_owned);
+        let mut program = Program::start(&self.home, &arguments);
+        assert_eq!(program.until_end(), 0, "{}", program.text());
+    }
+
+    /// What stands in the folders for passing things of a node that has stopped.
+    pub(crate) fn left_behind(&self) -> Vec<PathBuf> {
+        let in_folder = |folder: PathBuf| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        let mut left = in_folder(self.home.clone());
+        left.retain(|path| *path != self.data_dir());
+        left.extend(in_folder(self.data_dir().join("tmp")));
+        left
+    }
+}
