@@ -21,6 +21,9 @@ pub struct MemorySandboxes {
     state: Arc<Mutex<State>>,
 }
 
+/// The number of a command and, once it has ended, its outcome.
+type Last = Option<(u32, Option<CommandOutcome>)>;
+
 /// How long a slow command takes.
 const SLOW: Duration = Duration::from_secs(40);
 
@@ -96,7 +99,7 @@ pub struct MemorySandbox {
     /// What the files hold.
     ran: Arc<Mutex<Vec<String>>>,
     /// The command that was begun last, with its outcome once it has ended.
-    last: Arc<watch::Sender<Option<(u32, Option<CommandOutcome>)>>>,
+    last: Arc<watch::Sender<Last>>,
     is_alive: watch::Sender<bool>,
     /// Calls run one after the other.
     turn: tokio::sync::Mutex<()>,
@@ -204,7 +207,7 @@ impl MemorySandbox {
 /// A command that is under way. It is killed, and its outcome says so, when whoever waits for it goes away.
 struct Job {
     work: tokio::task::JoinHandle<()>,
-    last: Arc<watch::Sender<Option<(u32, Option<CommandOutcome>)>>>,
+    last: Arc<watch::Sender<Last>>,
     goes_on: bool,
 }
 
