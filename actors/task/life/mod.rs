@@ -21,12 +21,17 @@
 //! LeaseLost, Cancelled, GaveUp ─► CleaningUp ─► Ended
 //! ```
 //!
+//! Beside the phases goes the saving of the work (`Checkpointed`, after each command that changed it): whenever the
+//! sandbox is lost, `Preparing` makes one with the newest work that was saved.
+//!
 //! What holds, for every sequence of events (`properties.rs` tests it):
 //! - a push is due only while the lease is held and after the checks have passed on the very tree that is pushed;
 //! - an event that the state has no place for changes nothing, so that folding is total;
 //! - a task that is taken up again and again without getting on reaches a limit (`max_taken_up`);
 //! - every state but the resting ones (`Unclaimed`, `Ended`) has an effect due when a node comes back to it;
-//! - a command is never run again: a node that comes back to `Running` recalls its outcome.
+//! - a command is never run again: a node that comes back to `Running` recalls its outcome, and one whose sandbox is gone
+//!   goes on without it;
+//! - a sandbox that is found is taken over only when the code was in it and it was not lost since.
 
 mod effect;
 mod limits;

@@ -24,6 +24,9 @@ pub struct MemorySandboxes {
     state: Arc<Mutex<State>>,
 }
 
+/// The number of a command and, once it has ended, its outcome.
+type Last = Option<(u32, Option<CommandOutcome>)>;
+
 /// How long a slow command takes.
 const SLOW: Duration = Duration::from_secs(40);
 
@@ -100,14 +103,12 @@ impl MemorySandboxes {
     }
 }
 
-/// The number of the command that was begun last, with its outcome once it has ended.
-type LastCommand = watch::Sender<Option<(u32, Option<CommandOutcome>)>>;
-
 pub struct MemorySandbox {
     spec: SandboxSpec,
     /// What the files hold.
     ran: Arc<Mutex<Vec<String>>>,
-    last: Arc<LastCommand>,
+    /// The command that was begun last, with its outcome once it has ended.
+    last: Arc<watch::Sender<Last>>,
     is_alive: watch::Sender<bool>,
     /// Calls run one after the other.
     turn: tokio::sync::Mutex<()>,
@@ -219,7 +220,7 @@ impl MemorySandbox {
 /// A command that is under way. It is killed, and its outcome says so, when whoever waits for it goes away.
 struct Job {
     work: tokio::task::JoinHandle<()>,
-    last: Arc<LastCommand>,
+    last: Arc<watch::Sender<Last>>,
     goes_on: bool,
 }
 
