@@ -28,10 +28,6 @@ pub(crate) fn read(data_dir: &Path, task: &TaskId) -> Option<Record> {
 }
 
 impl Record {
-    pub(crate) fn has(&self, kind: &str) -> bool {
-        self.events.iter().any(|event| event.kind() == kind)
-    }
-
     pub(crate) fn failure(&self) -> Option<&str> {
         match &self.task.phase {
             Phase::Ended(End::Failed { reason }) => Some(reason),
