@@ -95,7 +95,7 @@ impl Scenario {
                     let record = record.map(|record| record.to_string()).unwrap_or_default();
                     panic!("not over within {PATIENCE:?}:\n{record}\n{}", program.tail());
                 }
-                runtime.block_on(tokio::time::sleep(LOOK));
+                runtime.block_on(async { tokio::time::sleep(LOOK).await });
             }
         };
         for kill in &self.kills {
