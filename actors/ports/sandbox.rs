@@ -144,7 +144,7 @@ pub trait Sandbox: Send + Sync {
     async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError>;
 
     /// As [`Self::export`]; `None` when the work tree is still `known`, or without one that of `base`. Only the sandbox
-    /// says so: nothing may follow from it but that a copy is not made.
+    /// says so: what follows from it may at most be that the `known` tree, which was checked, is taken for its work.
     async fn export_changes(
         &self,
         base: &Sha,

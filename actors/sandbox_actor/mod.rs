@@ -1,7 +1,7 @@
 //! `SandboxActor`: one for each task.
 //!
 //! Owns: the sandbox where the model works, and while checks run the one they run in. Told: `Open`, `Adopt`, `Run`,
-//! `Recall`, `Export`, `ExportChanges`, `RunChecks`, `Destroy`. Tells: nobody; outcomes are its answers. Holds true: at
+//! `Recall`, `ExportChanges`, `RunChecks`, `Destroy`. Tells: nobody; outcomes are its answers. Holds true: at
 //! most one sandbox of each purpose stands; when it has none, every request that needs one is answered with `Lost`;
 //! after `Destroy` none is left, also of an earlier life. On a restart: the sandbox is let go of and goes on by itself
 //! until `Adopt` finds it again; a command that ran in it is killed, and `Recall` says so.
@@ -59,12 +59,6 @@ pub struct Recall {
     pub step: u32,
     pub patience: Duration,
     pub answer: oneshot::Sender<Result<Option<CommandOutcome>, SandboxError>>,
-}
-
-#[derive(Message)]
-#[rtype(result = "Result<WorkBundle, SandboxError>")]
-pub struct Export {
-    pub base: Sha,
 }
 
 /// The work if it is no longer `known`, or without one the base. Whoever no longer wants it drops the receiver.
@@ -225,15 +219,6 @@ impl Handler<ExportChanges> for SandboxActor {
         let ExportChanges { base, known, answer } = export;
         let exported = async move { sandbox?.export_changes(&base, known.as_ref(), max_bytes).await };
         self.answer_if_wanted(exported, answer, ctx);
-    }
-}
-
-impl Handler<Export> for SandboxActor {
-    type Result = ResponseActFuture<Self, Result<WorkBundle, SandboxError>>;
-
-    fn handle(&mut self, Export { base }: Export, _: &mut Context<Self>) -> Self::Result {
-        let (sandbox, max_bytes) = (self.work(), self.deps.max_export_bytes);
-        Box::pin(async move { sandbox?.export(&base, max_bytes).await }.into_actor(self))
     }
 }
 

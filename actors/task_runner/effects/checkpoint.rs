@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::sandbox_actor::ExportChanges;
 use crate::task::TaskEvent;
 use crate::task_runner::Happened;
 
@@ -40,12 +38,7 @@ impl Tools {
 
     async fn save(&self) -> Result<(), NotSaved> {
         let Some(base) = &self.task.base else { return Ok(()) };
-        let (answer, answered) = oneshot::channel();
-        let known = self.task.saved.as_ref().map(|saved| saved.tree.clone());
-        let export = ExportChanges { base: base.commit.clone(), known, answer };
-        self.deps.sandbox.send(export).await.map_err(Ended::from)?;
-        let exported = answered.await.map_err(|_| Ended::from(actix::MailboxError::Closed))??;
-        let Some(bundle) = exported else { return Ok(()) };
+        let Some(bundle) = self.unsaved_work(base).await? else { return Ok(()) };
         let produced = self.imported(base, bundle).await?;
         let event = TaskEvent::Checkpointed { produced };
         Ok(self.runner.send(Happened(event)).await.map_err(Ended::from)?)

@@ -12,7 +12,7 @@ use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
 use crate::ports::sandbox::{CommandOutcome, SandboxError, WorkBundle};
 use crate::reasoner_actor::{Answered, DraftPlan, NextStep, ReasonerError, observation};
-use crate::sandbox_actor::{Adopt, Export, Recall, Run};
+use crate::sandbox_actor::{Adopt, ExportChanges, Recall, Run};
 use crate::task::text::head_and_tail;
 use crate::task::{Base, Ending, Observed, Produced, TaskEvent};
 
@@ -108,9 +108,22 @@ impl Tools {
             return Err(NotSaved::Refused("the task has no base yet".to_owned()));
         };
         self.stand_in_sandbox().await?;
-        let exported = self.deps.sandbox.send(Export { base: base.commit.clone() }).await;
-        let bundle = exported.map_err(Ended::from)??;
-        self.imported(base, bundle).await
+        match (self.unsaved_work(base).await?, &self.task.saved) {
+            (Some(bundle), _) => self.imported(base, bundle).await,
+            (None, Some(saved)) => Ok(saved.clone()),
+            (None, None) => Err(NotSaved::Refused(
+                "nothing was changed: the work tree is the same as the base".to_owned(),
+            )),
+        }
+    }
+
+    /// What the sandbox holds, unless it says that it is what was saved last.
+    pub(super) async fn unsaved_work(&self, base: &Base) -> Result<Option<WorkBundle>, NotSaved> {
+        let (answer, answered) = oneshot::channel();
+        let known = self.task.saved.as_ref().map(|saved| saved.tree.clone());
+        let export = ExportChanges { base: base.commit.clone(), known, answer };
+        self.deps.sandbox.send(export).await.map_err(Ended::from)?;
+        Ok(answered.await.map_err(|_| Ended::from(MailboxError::Closed))??)
     }
 
     /// Checks a bundle, and takes its tree into the task's object store.
