@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo prerequisites sandbox-image test check format lint doc deny bench
+.PHONY: help demo prerequisites sandbox-image test check format lint doc deny bench chaos
 
 # Where the prerequisites script and `cargo install` put what they install.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -49,3 +49,6 @@ deny:
 
 bench: ## measurements
 	cargo bench --workspace --all-features
+
+chaos: prerequisites sandbox-image ## a node among random trouble; CHAOS_MINUTES=10, CHAOS_SEED=<the seed of another run>
+	cargo test --all-features --test crash -- --ignored --nocapture chaos

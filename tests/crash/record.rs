@@ -35,10 +35,16 @@ impl Record {
         }
     }
 
+    /// What happened since the node last began with the task: its commands are counted from there.
+    fn since_it_was_found(&self) -> impl Iterator<Item = &TaskEvent> {
+        let found = self.events.iter().rposition(|event| event.kind() == "found");
+        self.events[found.unwrap_or(0)..].iter()
+    }
+
     /// How often the model asked for a command.
     pub(crate) fn commands_asked_for(&self) -> usize {
         let asks = |event: &&TaskEvent| matches!(event, TaskEvent::Replied { step: Step::Run { .. }, .. });
-        self.events.iter().filter(asks).count()
+        self.since_it_was_found().filter(asks).count()
     }
 
     /// The numbers of the commands whose outcome is known, once for each time that one was recorded.
@@ -47,7 +53,7 @@ impl Record {
             TaskEvent::CommandFinished { step, outcome } if outcome.ending != Ending::Unknown => Some(*step),
             _ => None,
         };
-        self.events.iter().filter_map(known).collect()
+        self.since_it_was_found().filter_map(known).collect()
     }
 }
 

@@ -70,6 +70,11 @@ impl Story {
         has_ended && !record.is_to_be_told
     }
 
+    /// Whether the task came to another end.
+    pub(crate) fn is_spoilt(self, record: &Record) -> bool {
+        self != Self::Failed && record.failure().is_some()
+    }
+
     pub(crate) fn has_pull_request(self) -> bool {
         self != Self::Failed
     }

@@ -1,6 +1,7 @@
 //! One node's world: stand-ins of its own, repositories, and the real program in a folder of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use bzzz::apiary::forge::{NewRepository, RepositoryFile};
 use bzzz::apiary::ollama::{MODEL, ModelScript};
@@ -26,7 +27,8 @@ pub(crate) struct World {
     /// Home, working folder and folder for temporary files of the program.
     pub(crate) home: PathBuf,
     repositories: Vec<RepoId>,
-    script: ModelScript,
+    /// Issues come while the node runs.
+    script: Mutex<ModelScript>,
     runtime: Handle,
 }
 
@@ -58,13 +60,15 @@ impl World {
     }
 
     /// A labelled issue, and what the model says of it.
-    pub(crate) fn issue(&mut self, repo: &RepoId, replies: Vec<String>) -> TaskId {
+    pub(crate) fn issue(&self, repo: &RepoId, replies: Vec<String>) -> TaskId {
         let forge = self.apiary.forge();
         let number = forge.issues(repo).iter().map(|issue| issue.number).max().unwrap_or(0) + 1;
         let task = TaskId::new(repo.clone(), number);
         // The replies first: a node that runs already finds the issue at once.
-        self.script.set(&task.to_string(), replies);
-        self.apiary.ollama().set_script(self.script.clone());
+        let mut script = self.script.lock().unwrap();
+        script.set(&task.to_string(), replies);
+        self.apiary.ollama().set_script(script.clone());
+        drop(script);
         let opened =
             forge.open_issue(repo, "maya", "Write the log", "Line by line.", &[label::TASK]).unwrap();
         assert_eq!(opened, number);

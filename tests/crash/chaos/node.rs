@@ -1,0 +1,79 @@
+//! The node under trouble: killed, started again, and started again when it ended by itself.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crate::program::Program;
+use crate::world::World;
+
+/// What a service manager would wait before it starts a node again that ended by itself.
+const START_AGAIN: Duration = Duration::from_secs(1);
+/// How a node may end by itself: what it needs is missing for now (a full disk among it), or a part of it failed too
+/// often. Anything else is a fault of the program.
+const HONEST_ENDS: [i32; 3] = [1, 69, 70];
+
+pub(super) struct Node<'world> {
+    world: &'world World,
+    program: Option<Program>,
+    ended_at: Instant,
+    /// How often it ended by itself, by its exit status.
+    pub(super) ends: BTreeMap<i32, usize>,
+}
+
+impl<'world> Node<'world> {
+    pub(super) fn start(world: &'world World) -> Self {
+        let mut node = Self { world, program: None, ended_at: Instant::now(), ends: BTreeMap::new() };
+        node.begin(None);
+        node
+    }
+
+    fn begin(&mut self, fail_points: Option<String>) {
+        let environment: Vec<(&str, String)> = fail_points.map(|it| ("FAILPOINTS", it)).into_iter().collect();
+        self.program = Some(self.world.start(&["task.wall_time=15m", "task.check_timeout=1m"], &environment));
+    }
+
+    /// Kills it, whatever it does, and starts it again, with these fail points.
+    pub(super) fn kill_and_start(&mut self, fail_points: Option<String>) {
+        if let Some(mut program) = self.program.take() {
+            match program.ended() {
+                Some(status) => self.ended_by_itself(status, &program),
+                // Its end kills it and waits.
+                None => drop(program),
+            }
+        }
+        self.begin(fail_points);
+    }
+
+    /// Starts it again if it has ended by itself, after a pause.
+    pub(super) fn look_after(&mut self) {
+        if let Some(status) = self.program.as_mut().and_then(Program::ended) {
+            if let Some(program) = self.program.take() {
+                self.ended_by_itself(status, &program);
+            }
+            self.ended_at = Instant::now();
+        }
+        if self.program.is_none() && self.ended_at.elapsed() > START_AGAIN {
+            self.begin(None);
+        }
+    }
+
+    fn ended_by_itself(&mut self, status: ExitStatus, program: &Program) {
+        match status.code().filter(|code| HONEST_ENDS.contains(code)) {
+            Some(code) => *self.ends.entry(code).or_insert(0) += 1,
+            None => panic!("the node ended with {status}:\n{}", program.text()),
+        }
+    }
+
+    pub(super) fn tail(&mut self) -> String {
+        self.program.as_mut().map(Program::tail).unwrap_or_default()
+    }
+
+    /// Stops it in order.
+    pub(super) fn stop(mut self) -> BTreeMap<i32, usize> {
+        let mut program = self.program.take().expect("it runs");
+        program.signal("TERM");
+        assert_eq!(program.until_end(), 0, "{}", program.text());
+        self.ends
+    }
+}
