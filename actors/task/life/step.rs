@@ -70,7 +70,8 @@ impl Task {
                 Some(self.after_preparing())
             }
             (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || phase.needs_work_sandbox() => {
-                self.sandbox_losses += 1;
+                // A node that went down takes its sandboxes with it: that is counted as being taken up.
+                self.sandbox_losses += u32::from(self.taken_up == 0);
                 self.sandbox = None;
                 Some(Phase::Preparing)
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::world::*;
 use crate::{DONE, PLAN, WRITE};
+use bzzz_actors::ports::sandbox::Purpose;
 use bzzz_actors::task::TaskEvent;
 
 #[test]
@@ -70,6 +71,24 @@ fn the_time_limit_of_a_task_does_not_begin_anew_with_the_node() {
         assert!(reason.contains("time limit of 120 minutes"), "{reason}");
         let minutes = began.elapsed().as_secs() / 60;
         assert!((45..=56).contains(&minutes), "70 minutes were used up before, then {minutes}");
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_task_may_be_interrupted_by_more_stops_of_the_node_than_sandboxes_may_be_lost() {
+    in_virtual_time(async {
+        let step = "```sh\nhang\n```";
+        let world = World::new(&[PLAN, step, step, step, step, step, step, WRITE, DONE, DONE]);
+        for life in 0..6 {
+            let node = world.start();
+            Story::of(&node).until_kind("replied").await;
+            node.stop().await;
+            world.sandboxes.kill(Purpose::Work);
+            assert!(!world.journal.kinds().contains(&"gave_up"), "in life {life}");
+        }
+        let node = world.start();
+        Story::of(&node).until_kind("pull_request_opened").await;
         node.stop().await;
     });
 }

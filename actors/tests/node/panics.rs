@@ -28,10 +28,7 @@ fn is_survived(name: &str, traps: impl Fn(&World) -> &Traps, call: usize) -> boo
         assert_eq!(world.journal.kinds().iter().filter(|kind| **kind == "published").count(), 1, "{at}");
         assert!(!world.journal.kinds().contains(&"gave_up"), "{at}");
         assert_eq!(world.git.record(&one()).unwrap().state, LeaseState::Done, "{at}");
-        // An actor that went down has forgotten its sandbox; it is collected when the node starts again.
-        if name != "sandboxes" {
-            assert_eq!(world.sandboxes.standing(), 0, "{at}");
-        }
+        assert_eq!(world.sandboxes.standing(), 0, "{at}");
         let labels = world.forge.labels();
         assert!(labels.contains("completed") && !labels.contains("in-progress"), "{labels:?} {at}");
         assert!(futures_util::poll!(std::pin::pin!(node.failed())).is_pending(), "{at}");
