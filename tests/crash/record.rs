@@ -41,6 +41,18 @@ impl Record {
         self.events[found.unwrap_or(0)..].iter()
     }
 
+    /// What happened, with the reasons for what went wrong.
+    pub(crate) fn in_short(&self) -> String {
+        let told = |event: &TaskEvent| match event {
+            TaskEvent::SandboxLost { why: text }
+            | TaskEvent::WorkRefused { problem: text }
+            | TaskEvent::Stalled { problem: text, .. }
+            | TaskEvent::GaveUp { reason: text } => format!("{} ({text})", event.kind()),
+            _ => event.kind().to_owned(),
+        };
+        self.events.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+
     /// How often the model asked for a command.
     pub(crate) fn commands_asked_for(&self) -> usize {
         let asks = |event: &&TaskEvent| matches!(event, TaskEvent::Replied { step: Step::Run { .. }, .. });

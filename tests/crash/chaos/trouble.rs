@@ -64,7 +64,7 @@ impl Trouble {
     pub(super) fn happen(self, world: &World, node: &mut Node<'_>, disk: &Disk, dice: &mut Dice) -> bool {
         match self {
             Self::NodeKilled => node.kill_and_start(None),
-            Self::ContainerKilled => return kill_a_container(world, dice),
+            Self::ContainerKilled => return kill_a_container(world, node, dice),
             Self::ActorPanics => {
                 let points = [(); 2].map(|()| format!("{}=10%panic", dice.one_of(&PLACES)));
                 node.kill_and_start(Some(points.join(";")));
@@ -94,9 +94,17 @@ impl Trouble {
     }
 }
 
-fn kill_a_container(world: &World, dice: &mut Dice) -> bool {
-    let names = of_nodes(&world.node);
-    !names.is_empty() && docker(&["kill", dice.one_of::<String>(&names)]).is_some()
+/// One that is there within a few seconds.
+fn kill_a_container(world: &World, node: &mut Node<'_>, dice: &mut Dice) -> bool {
+    const LOOKS: u32 = 50;
+    for _ in 0..LOOKS {
+        let names = of_nodes(&world.node);
+        if !names.is_empty() && docker(&["kill", dice.one_of::<String>(&names)]).is_some() {
+            return true;
+        }
+        pass(LOOK, node);
+    }
+    false
 }
 
 /// Every request to it fails for a while; now and then the node is killed meanwhile.

@@ -26,11 +26,13 @@ impl Work {
         Self { repositories, issues: Vec::new() }
     }
 
-    /// One more issue: two to four commands, each of which appends its numbered line.
+    /// One more issue: two to four commands, each of which takes a while and appends its numbered line.
     pub(super) fn open_one(&mut self, world: &World, dice: &mut Dice) {
         let repo = dice.one_of(&self.repositories).clone();
         let commands = dice.between(2, 4) as usize;
-        let said: Vec<String> = (1..=commands).map(|it| format!("echo {} >> log", line(it))).collect();
+        let pause = dice.between(0, 15);
+        let command = |it| format!("sleep {}.{}; echo {} >> log", pause / 10, pause % 10, line(it));
+        let said: Vec<String> = (1..=commands).map(command).collect();
         let said: Vec<&str> = said.iter().map(String::as_str).collect();
         self.issues.push((world.issue(&repo, running(&said)), commands));
     }
@@ -64,6 +66,7 @@ impl Work {
                 Some(reason) => {
                     assert!(of_task.is_empty(), "{task} has failed and has a pull request: {record}");
                     assert!(!reason.trim().is_empty(), "{record}");
+                    println!("chaos: what became of {task}: {}", record.in_short());
                     *failures.entry(reason.to_owned()).or_insert(0) += 1;
                 }
                 None => {
