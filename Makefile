@@ -48,7 +48,7 @@ deny:
 	fi
 
 bench: ## measurements
-	cargo bench --workspace
+	cargo bench --bench node --bench journal
 
 chaos: prerequisites sandbox-image ## a node among random trouble; CHAOS_MINUTES=10, CHAOS_SEED=<the seed of another run>
 	cargo test --all-features --test crash -- --ignored --nocapture chaos

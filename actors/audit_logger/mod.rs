@@ -47,7 +47,7 @@ pub struct Record(pub Entry);
 pub struct AuditLoggerDeps {
     pub journal: Arc<dyn Journal>,
     pub subscribers: broadcast::Sender<Arc<Recorded>>,
-    /// Told when the journal hangs, which the node can't go on with.
+    /// Told when the journal hangs or has ended, which the node can't go on with.
     pub fatal: mpsc::UnboundedSender<String>,
 }
 
@@ -74,6 +74,10 @@ impl AuditLogger {
         let append = async move {
             let mut append = journal.append(entries);
             if let Ok(appended) = timeout(APPEND_LIMIT, &mut append).await {
+                if let Err(error @ JournalError::Ended) = &appended {
+                    error!(%error, "the node ends");
+                    let _ = fatal.send("journal".to_owned());
+                }
                 return appended;
             }
             // Whoever went on now would go on from a journal that may still change under it: only a new process knows.

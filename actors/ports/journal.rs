@@ -12,6 +12,9 @@ pub enum JournalError {
     Unavailable(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
+    /// Whatever wrote it has ended: nothing will be recorded any more in this process.
+    #[error("the journal's writer has ended")]
+    Ended,
 }
 
 /// A place in the journal; the first entry's is 1, and no number is left out.

@@ -133,6 +133,13 @@ pub(super) fn is_host_trouble(text: &str) -> bool {
         "Resource temporarily unavailable",
         "Too many open files",
         "Read-only file system",
+        // These come with no other word of the reason.
+        "failed to write",
+        "could not write",
+        "unable to write",
+        "write error",
+        "write failure",
+        "unable to create temporary file",
         "Input/output error",
     ];
     is_disk_full(text) || words.iter().any(|words| text.contains(words))
@@ -244,7 +251,8 @@ mod tests {
             ("error: https://h/openssl/openssl.git did not send all necessary objects", Failure::Other),
             ("error: object file /d/mirrors/curl/curl.git/objects/1a/2b is empty", Failure::Other),
             ("remote: Permission to a/b.git denied to user.", Failure::Denied),
-            ("fatal: write error: Permission denied", Failure::Other),
+            ("fatal: write error: Permission denied", Failure::Passing),
+            ("error: failed to write new configuration file /d/w1/objects.git/config.lock", Failure::Passing),
             ("fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Failure::Passing),
         ];
         for (text, expected) in cases {

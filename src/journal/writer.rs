@@ -56,7 +56,7 @@ impl Writer {
         &self,
         change: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Change,
     ) -> Result<T, JournalError> {
-        let gone = || JournalError::Unavailable("its thread has ended".to_owned());
+        let gone = || JournalError::Ended;
         let (reply, answer) = oneshot::channel();
         let changes = self.changes.as_ref().ok_or_else(gone)?;
         changes.send(change(reply)).await.map_err(|_| gone())?;

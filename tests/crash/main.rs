@@ -5,6 +5,7 @@ mod chaos;
 #[path = "../support/containers.rs"]
 mod containers;
 mod matrix;
+mod panic;
 #[path = "../cli/program.rs"]
 mod program;
 mod record;
