@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +56,7 @@ fn a_node_that_is_killed_anywhere_goes_on_where_it_stood() {
         println!("\n=== {scenario}\n{}", problem.as_deref().unwrap_or_default());
     }
     let lives: usize = rows.iter().map(Scenario::lives).sum();
-    println!(
+    let result = format!(
         "matrix: {} crash points × SIGKILL × restart: {} scenarios, {lives} lives, {} passed, {} failed, {:.0} s",
         rows.iter().map(|row| row.kills.len()).sum::<usize>(),
         rows.len(),
@@ -63,6 +64,8 @@ fn a_node_that_is_killed_anywhere_goes_on_where_it_stood() {
         failed.len(),
         begun_at.elapsed().as_secs_f64(),
     );
+    // Past the capture of a test that passes: everyone is to see it.
+    writeln!(std::io::stderr(), "{result}").unwrap();
     assert!(failed.is_empty(), "{} of {} scenarios failed, see above", failed.len(), rows.len());
 }
 
