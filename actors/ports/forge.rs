@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::task::{Issue, RepoId, TaskId};
+use crate::task::{Issue, RepoId, Sha, TaskId};
 
 /// Why a call to the forge did not succeed. The text of each names the call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +106,20 @@ pub struct PullRequest {
     pub state: PullRequestState,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CiState {
+    Pending,
+    Passed,
+    Failed,
+}
+
+/// What one job of the forge's continuous integration says of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CiCheck {
+    pub name: String,
+    pub state: CiState,
+}
+
 /// The hidden mark by which a node finds its own comment again. A body that holds any such mark is a node's.
 pub fn comment_marker(marker: &str) -> String {
     format!("<!-- bzzz:{marker} -->")
@@ -148,4 +162,7 @@ pub trait Forge: Send + Sync {
     ) -> Result<PullRequest, ForgeError>;
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError>;
+
+    /// What continuous integration says of a commit so far; empty when it says nothing.
+    async fn ci_checks(&self, repo: &RepoId, commit: &Sha) -> Result<Vec<CiCheck>, ForgeError>;
 }

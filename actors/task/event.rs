@@ -102,6 +102,11 @@ pub enum TaskEvent {
     PullRequestOpened {
         pull_request: PullRequestRef,
     },
+    /// Continuous integration has come to its end on the head of the pull request; empty: nothing failed.
+    CiFinished {
+        commit: Sha,
+        failed: Vec<String>,
+    },
     PullRequestMerged,
     PullRequestClosed,
 
@@ -163,6 +168,7 @@ impl TaskEvent {
             Self::ChecksFinished { .. } => "checks_finished",
             Self::Published { .. } => "published",
             Self::PullRequestOpened { .. } => "pull_request_opened",
+            Self::CiFinished { .. } => "ci_finished",
             Self::PullRequestMerged => "pull_request_merged",
             Self::PullRequestClosed => "pull_request_closed",
             Self::Advised { .. } => "advised",

@@ -4,6 +4,7 @@
 //! safe to send again; while the forge says "not before", nothing is sent; everything read from it is untrusted text.
 
 mod api;
+mod ci;
 mod conversation;
 mod listing;
 mod pacing;
@@ -18,9 +19,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bzzz_actors::ports::forge::{
-    Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, Repository,
+    CiCheck, Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, Repository,
 };
-use bzzz_actors::task::{Issue, RepoId, TaskId};
+use bzzz_actors::task::{Issue, RepoId, Sha, TaskId};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
@@ -124,5 +125,9 @@ impl Forge for GitHub {
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {
         pulls::get(&self.api, repo, number).await
+    }
+
+    async fn ci_checks(&self, repo: &RepoId, commit: &Sha) -> Result<Vec<CiCheck>, ForgeError> {
+        ci::checks(&self.api, repo, commit).await
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bzzz_actors::ports::forge::{Forge, ForgeError, NewPullRequest, PullRequestState};
+use bzzz_actors::ports::forge::{CiCheck, CiState, Forge, ForgeError, NewPullRequest, PullRequestState};
 use bzzz_actors::task::{RepoId, TaskId};
 use serde_json::json;
 
@@ -366,4 +366,41 @@ fn options_that_would_lose_the_token_are_refused() {
     assert!(GitHub::new(options("http://forge.example", "t")).is_err());
     let error = GitHub::new(options("https://forge.example", "s3cret\n")).err().unwrap();
     assert!(!error.to_string().contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn statuses_and_workflow_runs_are_one_list() {
+    let statuses = json!({"state": "failure", "statuses": [
+        {"context": "lint", "state": "error"}, {"context": "docs", "state": "pending"},
+    ]});
+    let run = |name: &str, status: &str, conclusion: Option<&str>| json!({"name": name, "status": status, "conclusion": conclusion});
+    let runs = json!({"total_count": 3, "workflow_runs": [
+        run("test", "completed", Some("success")),
+        run("build", "completed", Some("timed_out")),
+        run("bench", "in_progress", None),
+    ]});
+    let server = Canned::serve(vec![
+        Answer::json(200, &statuses.to_string()),
+        Answer::json(200, &runs.to_string()),
+        Answer::json(403, r#"{"message":"Resource not accessible by personal access token"}"#),
+    ])
+    .await;
+    let forge = forge(&server);
+    let sha = "a".repeat(40).parse().unwrap();
+    let check = |name: &str, state| CiCheck { name: name.to_owned(), state };
+    assert_eq!(
+        forge.ci_checks(&repo(), &sha).await.unwrap(),
+        [
+            check("lint", CiState::Failed),
+            check("docs", CiState::Pending),
+            check("test", CiState::Passed),
+            check("build", CiState::Failed),
+            check("bench", CiState::Pending),
+        ]
+    );
+    let seen = server.seen();
+    assert_eq!(seen[0].line, format!("GET /repos/acme/rocket/commits/{sha}/status?per_page=100"));
+    assert_eq!(seen[1].line, format!("GET /repos/acme/rocket/actions/runs?head_sha={sha}&per_page=100"));
+    let refused = forge.ci_checks(&repo(), &sha).await.unwrap_err();
+    assert!(refused.to_string().contains("commit statuses: read"), "{refused}");
 }

@@ -135,6 +135,7 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::WorkRefused { .. }
         | TaskEvent::Published { .. }
         | TaskEvent::PullRequestOpened { .. }
+        | TaskEvent::CiFinished { .. }
         | TaskEvent::PullRequestMerged
         | TaskEvent::PullRequestClosed
         | TaskEvent::Advised { .. }

@@ -93,6 +93,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         29 => TaskEvent::TakenUp,
         _ => [
             TaskEvent::GaveUp { reason: text() },
+            TaskEvent::CiFinished { commit: sha(digit), failed: vec![text()] },
             TaskEvent::CleanedUp { diff: None },
             TaskEvent::Stalled { what: text(), problem: text() },
             TaskEvent::PullRequestClosed,

@@ -68,6 +68,8 @@ pub struct Task {
     pub looked_at_diff: bool,
     pub published: Option<Sha>,
     pub pull_request: Option<PullRequestRef>,
+    /// The commit on which continuous integration has ended, and what failed.
+    pub ci: Option<(Sha, Vec<String>)>,
     /// Tokens in all, and the model that was used last.
     pub usage: ModelUse,
 }
@@ -102,6 +104,7 @@ impl Task {
             looked_at_diff: false,
             published: None,
             pull_request: None,
+            ci: None,
             usage: ModelUse::default(),
         }
     }

@@ -116,6 +116,10 @@ impl Task {
                 self.pull_request = Some(pull_request.clone());
                 Some(Phase::InReview)
             }
+            (Phase::InReview, E::CiFinished { commit, failed }) => {
+                self.ci = Some((commit.clone(), failed.clone()));
+                None
+            }
             (Phase::InReview, E::PullRequestMerged) => Some(Phase::CleaningUp(End::Done)),
             (Phase::InReview, E::PullRequestClosed) => Some(Phase::CleaningUp(End::Declined)),
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod checkpoint;
+mod ci;
 mod help;
 mod prepare;
 mod publish;

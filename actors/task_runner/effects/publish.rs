@@ -3,12 +3,15 @@
 use actix::MailboxError;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
+use tracing::debug;
 
 use crate::claim_manager::{Publish, PublishError};
 use crate::ports::forge::{NewPullRequest, PullRequest, PullRequestState};
 use crate::sandbox_actor::Destroy;
 use crate::task::{PullRequestRef, Sha, TaskEvent};
+use crate::task_runner::Happened;
 
+use super::ci::CiWatch;
 use super::{Carried, Ended, Tools, stalled};
 
 impl Tools {
@@ -56,6 +59,7 @@ impl Tools {
         let Some(pull_request) = &self.task.pull_request else {
             return Err(Ended::GivenUp("there is no pull request to watch".to_owned()));
         };
+        let mut ci = CiWatch::new(self.task.ci.as_ref().map(|(commit, _)| commit.clone()));
         loop {
             let seen = self.deps.bench.forge.pull_request(&self.task.id.repo, pull_request.number).await;
             // The work is done: whatever is wrong with the token or the forge now, it does not fail the task.
@@ -63,8 +67,29 @@ impl Tools {
             match seen.state {
                 PullRequestState::Merged => return Ok(TaskEvent::PullRequestMerged),
                 PullRequestState::Closed => return Ok(TaskEvent::PullRequestClosed),
-                PullRequestState::Open => sleep(self.deps.bench.pace.review_interval).await,
+                PullRequestState::Open => {}
             }
+            if let Ok(head) = seen.head_sha.parse() {
+                self.watch_ci(&head, &mut ci).await;
+            }
+            sleep(self.deps.bench.pace.review_interval).await;
+        }
+    }
+
+    /// Notes in the journal what continuous integration says, once it has come to its end on this head. What it can't be
+    /// asked for now is asked for the next time: nothing waits for it.
+    async fn watch_ci(&self, head: &Sha, ci: &mut CiWatch) {
+        if !ci.is_to_be_asked(head) {
+            return;
+        }
+        let checks = match self.deps.bench.forge.ci_checks(&self.task.id.repo, head).await {
+            Ok(checks) => checks,
+            Err(error) => return debug!(%error, "continuous integration not read"),
+        };
+        if let Some(failed) = ci.verdict(&checks) {
+            let event = TaskEvent::CiFinished { commit: head.clone(), failed };
+            // A runner that went down begins to watch anew.
+            let _ = self.runner.send(Happened(event)).await;
         }
     }
 }

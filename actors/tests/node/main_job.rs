@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::world::*;
 use crate::{DONE, HANG, LOOK, PLAN, WRITE, one};
 use bzzz_actors::ports::claims::LeaseState;
-use bzzz_actors::ports::forge::{ForgeError, PullRequestState};
+use bzzz_actors::ports::forge::{CiState, ForgeError, PullRequestState};
 use bzzz_actors::task::Step;
 use bzzz_actors::task::TaskEvent;
 
@@ -278,4 +278,26 @@ fn a_node_that_went_down_after_any_event_goes_on() {
             node.stop().await;
         });
     }
+}
+
+#[test]
+fn what_continuous_integration_says_stands_in_the_journal_once() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("pull_request_opened").await;
+        tokio::time::sleep(5 * MINUTE).await;
+        world.forge.report_ci("lint", CiState::Failed);
+        world.forge.report_ci("test", CiState::Passed);
+        let TaskEvent::CiFinished { commit, failed } = story.until_kind("ci_finished").await else {
+            unreachable!()
+        };
+        assert_eq!((Some(commit), failed), (world.git.branch(&one()), vec!["lint".to_owned()]));
+        node.stop().await;
+        let node = world.start();
+        tokio::time::sleep(5 * MINUTE).await;
+        assert_eq!(world.journal.kinds().iter().filter(|kind| **kind == "ci_finished").count(), 1);
+        node.stop().await;
+    });
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::forge::{
-    Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, PullRequestState, Repository,
-    comment_marker,
+    CiCheck, CiState, Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, PullRequestState,
+    Repository, comment_marker,
 };
-use bzzz_actors::task::{Issue, IssueState, RepoId, TaskId};
+use bzzz_actors::task::{Issue, IssueState, RepoId, Sha, TaskId};
 
 use super::{MemoryGit, Traps};
 
@@ -25,6 +25,7 @@ struct State {
     can_push: bool,
     /// What every change of labels is answered with.
     label_failure: Option<ForgeError>,
+    ci: Vec<CiCheck>,
     /// How many issues there are, all alike.
     issues: u64,
 }
@@ -49,9 +50,14 @@ impl MemoryForge {
             failures: VecDeque::new(),
             can_push: true,
             label_failure: None,
+            ci: Vec::new(),
             issues: 1,
         };
         Self { traps: Traps::default(), git, state: Mutex::new(state) }
+    }
+
+    pub fn report_ci(&self, name: &str, state: CiState) {
+        self.state.lock().unwrap().ci.push(CiCheck { name: name.into(), state });
     }
 
     pub fn have_issues(&self, count: u64) {
@@ -218,5 +224,9 @@ impl Forge for MemoryForge {
     async fn pull_request(&self, _: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {
         self.traps.step_on("pull_request");
         self.call(|state| Ok(state.pull_requests.iter().find(|it| it.number == number).unwrap().clone()))
+    }
+
+    async fn ci_checks(&self, _: &RepoId, _: &Sha) -> Result<Vec<CiCheck>, ForgeError> {
+        self.call(|state| Ok(state.ci.clone()))
     }
 }
