@@ -2,7 +2,8 @@
 
 use bzzz::apiary::StandIn;
 use bzzz::apiary::faults::{Fault, Rule, When};
-use bzzz_actors::task::{TaskId, label};
+use bzzz::apiary::forge::StatusState;
+use bzzz_actors::task::{TaskEvent, TaskId, label};
 
 use crate::hill::Hill;
 use crate::replies::FUELLED;
@@ -238,5 +239,19 @@ fn what_can_not_be_noted_on_the_issue_holds_up_nothing_and_is_noted_once() {
             // A note that is refused for good is let go.
             assert_eq!(claims, usize::from(*may_pass), "{task}: {:?}", hill.comments(task));
         }
+    });
+}
+
+#[test]
+fn what_continuous_integration_says_of_the_pull_request_stands_in_the_journal() {
+    on_a_hill(async |hill| {
+        let well = hill.well().await;
+        let node = hill.node().await;
+        node.until_proposed(&well).await;
+        let head = hill.branch(&well).await.unwrap();
+        hill.apiary.forge().set_status(&well.repo, &head, StatusState::Failure, "lint").unwrap();
+        let story = node.until_kind(&well, "ci_finished").await;
+        let is_verdict = |event: &TaskEvent| matches!(event, TaskEvent::CiFinished { commit, failed } if commit.as_str() == head && *failed == ["lint"]);
+        assert!(story.events().any(is_verdict), "{story}");
     });
 }
