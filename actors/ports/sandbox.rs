@@ -140,11 +140,9 @@ pub trait Sandbox: Send + Sync {
     /// `Lost` when it has not ended within `patience`, or the sandbox is gone.
     async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError>;
 
-    /// The work tree as it is, as a git bundle with the one prerequisite `base`, at most `max_bytes` long.
-    async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError>;
-
-    /// As [`Self::export`]; `None` when the work tree is still `known`, or without one that of `base`. Only the sandbox
-    /// says so: what follows from it may at most be that the `known` tree, which was checked, is taken for its work.
+    /// The work tree as it is, as a git bundle with the one prerequisite `base`, at most `max_bytes` long. `None` when it is
+    /// still `known`, or without one that of `base`. Only the sandbox says so: what follows from it may at most be that
+    /// the `known` tree, which was checked, is taken for its work.
     async fn export_changes(
         &self,
         base: &Sha,

@@ -93,10 +93,6 @@ impl Sandbox for DockerSandbox {
         self.explained(self.session.recall(step, patience).await).await
     }
 
-    async fn export(&self, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError> {
-        self.explained(self.session.export(base, max_bytes, &self.temp_dir).await).await
-    }
-
     async fn export_changes(
         &self,
         base: &Sha,

@@ -27,28 +27,11 @@ const EXPORT_SCRIPT: &str = include_str!("scripts/export.sh");
 
 impl Session {
     /// The work tree as a bundle on top of `base`, in a new file in `folder`, as
-    /// [`Sandbox::export`](bzzz_actors::ports::sandbox::Sandbox::export) says.
+    /// [`Sandbox::export_changes`](bzzz_actors::ports::sandbox::Sandbox::export_changes) says.
     ///
     /// # Errors
     /// `Refused` with a text for the model when the tree can't be written down or is too big; `Unavailable` when this
     /// host can't write the file; `Lost`.
-    pub async fn export(
-        &self,
-        base: &Sha,
-        max_bytes: u64,
-        folder: &Path,
-    ) -> Result<WorkBundle, SandboxError> {
-        let (report, bundle) = self.bundle(&format!("base={base}"), max_bytes, folder).await?;
-        match &report.ending {
-            Ending::Exited { code: 0 } => Ok(bundle),
-            _ => Err(SandboxError::Refused(refusal(&report, max_bytes))),
-        }
-    }
-
-    /// As [`Self::export`], or `None` when the work tree is still `known`, or without one that of `base`.
-    ///
-    /// # Errors
-    /// As [`Self::export`].
     pub async fn export_changes(
         &self,
         base: &Sha,

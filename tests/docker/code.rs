@@ -90,8 +90,13 @@ async fn imported(docker: &Docker, upstream: &Upstream) -> std::sync::Arc<dyn Sa
     sandbox
 }
 
+/// What was changed since `base`, which something was.
+async fn exported(sandbox: &dyn Sandbox, base: &Sha, max_bytes: u64) -> Result<WorkBundle, SandboxError> {
+    Ok(sandbox.export_changes(base, None, max_bytes).await?.expect("something was changed"))
+}
+
 async fn refused(sandbox: &dyn Sandbox, base: &Sha, max_bytes: u64) -> String {
-    match sandbox.export(base, max_bytes).await {
+    match exported(sandbox, base, max_bytes).await {
         Err(SandboxError::Refused(text)) => text,
         other => panic!("{other:?}"),
     }
@@ -130,7 +135,7 @@ async fn what_was_changed_comes_out_and_goes_in_again() {
                    chmod +x src/main.rs; ln -s README link; echo built > target/a; echo noise > b.log; \
                    printf 'odd' > 'a name\twith tab'; git add README; git commit -qm mine; git rm -q --cached kept.log";
     output(&*sandbox, 1, changes).await;
-    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     let expected = "M README\nA \"a name\\twith tab\"\nA link\nD run.sh\nA src/main.rs";
     assert_eq!(upstream.changed(&bundle), expected);
     // The model's own index and history are as it left them.
@@ -149,7 +154,7 @@ async fn what_was_changed_comes_out_and_goes_in_again() {
         output(&*sandbox, 2, "git diff --name-only; ls run.sh 2>&1; cat README; readlink link").await,
         "ls: cannot access 'run.sh': No such file or directory\nhello\nmore\nREADME\n"
     );
-    let again = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let again = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&again), expected);
 
     let file = again.file.clone();
@@ -158,16 +163,14 @@ async fn what_was_changed_comes_out_and_goes_in_again() {
 }
 
 #[tokio::test]
-async fn the_same_tree_makes_the_same_commit_and_no_change_is_no_error() {
+async fn the_same_tree_makes_the_same_commit() {
     let Some(docker) = Docker::new() else { return };
     let upstream = Upstream::new();
     let sandbox = imported(&docker, &upstream).await;
-    let unchanged = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
-    assert_eq!(upstream.changed(&unchanged), "");
     output(&*sandbox, 1, "echo x > x").await;
-    let first = upstream.unbundle(&sandbox.export(&upstream.base, MAX_BYTES).await.unwrap());
+    let first = upstream.unbundle(&exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap());
     output(&*sandbox, 2, "touch x README; sleep 1").await;
-    assert_eq!(upstream.unbundle(&sandbox.export(&upstream.base, MAX_BYTES).await.unwrap()), first);
+    assert_eq!(upstream.unbundle(&exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap()), first);
 }
 
 #[tokio::test]
@@ -217,7 +220,7 @@ async fn whatever_was_done_to_its_git_folder_the_work_comes_out() {
     for (step, attack) in attacks.into_iter().enumerate() {
         output(&*sandbox, 10 + step as u32, &format!("mkdir -p .git/hooks .git/info 2>/dev/null; {attack}"))
             .await;
-        let bundle = sandbox.export(&upstream.base, MAX_BYTES).await;
+        let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await;
         let bundle = bundle.unwrap_or_else(|e| panic!("{attack}: {e}"));
         assert_eq!(upstream.changed(&bundle), "A work.txt", "{attack}");
     }
@@ -231,15 +234,15 @@ async fn a_store_that_was_removed_is_made_again_or_missed() {
     let upstream = Upstream::new();
     let sandbox = imported(&docker, &upstream).await;
     output(&*sandbox, 1, "echo work > work.txt; rm -rf /work/.bzzz").await;
-    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A work.txt");
 
     output(&*sandbox, 2, "rm -f /work/.bzzz/store/index; touch /work/.bzzz/store/index.lock").await;
-    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A work.txt");
 
     output(&*sandbox, 3, "echo garbage > /work/.bzzz/store/index").await;
-    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A work.txt");
 
     output(&*sandbox, 4, "rm -rf /work/.bzzz .git").await;
@@ -263,7 +266,7 @@ async fn what_cannot_leave_is_refused_in_words_that_help() {
     output(&*sandbox, 1, "head -c 3M /dev/urandom > big.bin").await;
     let text = refused(&*sandbox, &upstream.base, MIB).await;
     assert!(text.contains("1048576 bytes") && text.contains(".gitignore"), "{text}");
-    assert!(sandbox.export(&upstream.base, MAX_BYTES).await.is_ok());
+    assert!(exported(&*sandbox, &upstream.base, MAX_BYTES).await.is_ok());
 
     output(&*sandbox, 2, "rm big.bin; mkdir sub && git init -q sub").await;
     let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
@@ -277,7 +280,7 @@ async fn what_cannot_leave_is_refused_in_words_that_help() {
     let text = refused(&*sandbox, &upstream.base, MAX_BYTES).await;
     assert!(text.contains("disk is full"), "{text}");
     output(&*sandbox, 5, "rm a b.log; echo fine > fine").await;
-    let bundle = sandbox.export(&upstream.base, MAX_BYTES).await.unwrap();
+    let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A fine");
     assert_eq!(
         fs::read_dir(docker.options().temp_dir).unwrap().count(),
@@ -295,7 +298,7 @@ async fn what_earlier_exports_wrote_does_not_fill_the_disk() {
     sandbox.import(&upstream.code).await.unwrap();
     for step in 0..6 {
         output(&*sandbox, step, "head -c 20M /dev/urandom > data").await;
-        let bundle = sandbox.export(&upstream.base, 64 * MIB).await.unwrap();
+        let bundle = exported(&*sandbox, &upstream.base, 64 * MIB).await.unwrap();
         assert_eq!(upstream.changed(&bundle), "A data");
     }
 }

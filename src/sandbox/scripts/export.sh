@@ -1,4 +1,5 @@
-# Standard output: a bundle with the one prerequisite $base and one reference, whose tree is the work tree as it is.
+# Standard output: a bundle with the one prerequisite $base and one reference, whose tree is the work tree as it is. Nothing,
+# and the status $unchanged, when that is $known.
 cd "$repo" 2>/dev/null || complain "$repo is gone, so there is nothing to take out of the sandbox: make it again"
 if ! has_base; then
     [ -d .git/objects ] || complain "$repo/.git is gone, and with it the commit that the work starts from: it can't be compared to anything"
@@ -21,7 +22,7 @@ if ! git_in_store add --all . 2>/dev/null; then
     git_in_store add --all .
 fi
 tree=$(git_in_store write-tree)
-if [ -n "${known-}" ] && [ "$tree" = "$(git_in_store rev-parse --verify --quiet "$known" || true)" ]; then
+if [ "$tree" = "$(git_in_store rev-parse --verify --quiet "$known" || true)" ]; then
     exit "$unchanged"
 fi
 export GIT_AUTHOR_NAME=sandbox GIT_AUTHOR_EMAIL=sandbox@localhost GIT_AUTHOR_DATE='@1 +0000'

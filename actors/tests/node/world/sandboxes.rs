@@ -280,7 +280,12 @@ impl Sandbox for MemorySandbox {
         tokio::time::timeout(patience, self.ended(step)).await.unwrap_or_else(late)
     }
 
-    async fn export(&self, _: &Sha, _: u64) -> Result<WorkBundle, SandboxError> {
+    async fn export_changes(
+        &self,
+        _: &Sha,
+        known: Option<&Sha>,
+        _: u64,
+    ) -> Result<Option<WorkBundle>, SandboxError> {
         self.home.traps.step_on("export");
         let _turn = self.turn.lock().await;
         self.home.state.lock().unwrap().exports += 1;
@@ -288,18 +293,10 @@ impl Sandbox for MemorySandbox {
             return Err(SandboxError::Lost("killed".into()));
         }
         self.last.send_replace(None);
-        Ok(WorkBundle { file: PathBuf::from(self.ran.lock().unwrap().join("\n")), remover: Box::new(()) })
-    }
-
-    async fn export_changes(
-        &self,
-        base: &Sha,
-        known: Option<&Sha>,
-        max_bytes: u64,
-    ) -> Result<Option<WorkBundle>, SandboxError> {
-        let bundle = self.export(base, max_bytes).await?;
-        let tree = format!("{:040x}", bundle.file.to_string_lossy().matches("write").count());
+        let content = self.ran.lock().unwrap().join("\n");
+        let tree = format!("{:040x}", content.matches("write").count());
         let known = known.map_or("0".repeat(40), ToString::to_string);
+        let bundle = WorkBundle { file: PathBuf::from(content), remover: Box::new(()) };
         Ok((tree != known).then_some(bundle))
     }
 
