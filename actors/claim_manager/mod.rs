@@ -14,6 +14,7 @@ mod lease;
 mod recovery;
 mod rules;
 mod surrender;
+mod taking_up;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +23,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::warn;
 
 use crate::audit_logger::AuditLog;
 use crate::jitter::Jitter;
@@ -31,25 +32,20 @@ use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
 use crate::task::life::Task;
 use crate::task::{NodeId, Sha, TaskEvent, TaskId};
-use crate::task_supervisor::{TaskClaimed, TaskSupervisor, TellTask, Told};
+use crate::task_supervisor::{TaskSupervisor, TellTask, Told};
 
 use candidates::Candidates;
 use desk::{Desk, DeskError};
 use failed::Failed;
 use lease::{Act, Lease};
-use recovery::Recovery;
 use rules::{Decision, Watch};
+use taking_up::Recovery;
 
 pub use rules::Timing;
 pub(crate) use surrender::surrender;
 
 /// How often leases and places are looked at. A deadline is noticed at most this late, which `grace` must cover.
 const TICK: Duration = Duration::from_secs(1);
-/// The pause before a lease of an earlier life of the node is looked for again.
-const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
-
-/// A look at a lease of an earlier life that is not done by then is begun anew. What it has written is found again.
-const LOOK_LIMIT: Duration = Duration::from_secs(300);
 
 /// An issue that wants to be worked on. It is tried for as soon as there is a place; nothing comes back.
 #[derive(Message)]
@@ -233,77 +229,6 @@ impl ClaimManager {
         if let Some(tasks) = self.deps.tasks.get() {
             ctx.spawn(tasks.send(message).into_actor(self).map(|_, _, _| ()));
         }
-    }
-
-    /// Looks up every lease that an earlier life of the node or of this actor may hold, each for itself. `comes_back`:
-    /// the node has just started, and not only this actor.
-    fn recover(&self, comes_back: bool, ctx: &mut Context<Self>) {
-        let desk = self.desk();
-        let listed = async move { list_until_clear(&desk).await };
-        ctx.spawn(listed.into_actor(self).map(move |tasks, manager, ctx| {
-            manager.recovery.begin(&tasks);
-            for task in tasks {
-                manager.look_for(task, comes_back, ctx);
-            }
-        }));
-    }
-
-    /// Goes on with a task that the journal says is under way, when it still is.
-    fn look_for(&self, task: TaskId, comes_back: bool, ctx: &mut Context<Self>) {
-        let looked = look_until_clear(self.desk(), task, comes_back);
-        ctx.spawn(looked.into_actor(self).map(|(task, found), manager, ctx| {
-            manager.take_up_again(task, found, ctx);
-        }));
-    }
-
-    fn take_up_again(&mut self, task: TaskId, found: recovery::Found, ctx: &mut Context<Self>) {
-        let is_released = self.recovery.end(&task);
-        match found {
-            recovery::Found::Held(lease) if is_released => return self.let_go(lease, ctx),
-            recovery::Found::Held(lease) => self.hold(lease),
-            recovery::Found::Lost { why } => {
-                // One that runs already has not read the journal since.
-                self.tell(TellTask { task: task.clone(), told: Told::LeaseLost { why } }, ctx);
-            }
-            recovery::Found::NotNeeded => {}
-            recovery::Found::Nothing => return,
-        }
-        info!(%task, "taken up again");
-        self.tell(TaskClaimed { task, place: None }, ctx);
-    }
-
-    fn let_go(&self, lease: Arc<Lease>, ctx: &mut Context<Self>) {
-        let desk = self.desk();
-        ctx.spawn(async move { release(&desk, &lease).await }.into_actor(self));
-    }
-}
-
-async fn list_until_clear(desk: &Desk) -> Vec<TaskId> {
-    loop {
-        match desk.log.journal().unfinished().await {
-            Ok(tasks) => return tasks,
-            Err(error) => warn!(%error, "unfinished tasks can't be read yet"),
-        }
-        tokio::time::sleep(RECOVERY_PAUSE).await;
-    }
-}
-
-async fn look_until_clear(desk: Desk, task: TaskId, comes_back: bool) -> (TaskId, recovery::Found) {
-    let mut is_to_count = comes_back;
-    loop {
-        let looked = async {
-            if is_to_count {
-                recovery::count(&desk, &task).await?;
-                is_to_count = false;
-            }
-            recovery::look(&desk, &task).await
-        };
-        match timeout(LOOK_LIMIT, looked).await {
-            Ok(Ok(found)) => return (task, found),
-            Ok(Err(error)) => warn!(%task, %error, "whether the lease is still ours can't be seen yet"),
-            Err(_) => warn!(%task, "whether the lease is still ours is not answered, asked again"),
-        }
-        tokio::time::sleep(RECOVERY_PAUSE).await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Which leases are still this node's when it comes back. The journal says what it wrote or was about to write, the
 //! claim reference says what is there; nothing else counts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -26,53 +25,6 @@ pub(super) enum Found {
     NotNeeded,
     /// There is nothing to go on with.
     Nothing,
-}
-
-/// The leases that are still being looked up, and whether they are wanted when they are found.
-#[derive(Debug, Default)]
-pub(super) struct Recovery {
-    /// `None` until the journal has said which there are.
-    tasks: Option<HashMap<TaskId, Wanted>>,
-    /// Let go before the journal was read.
-    released_early: Vec<TaskId>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    Yes,
-    /// The task was let go meanwhile.
-    No,
-}
-
-impl Recovery {
-    pub(super) fn begin(&mut self, tasks: &[TaskId]) {
-        let wanted = |task: &TaskId| match self.released_early.contains(task) {
-            true => Wanted::No,
-            false => Wanted::Yes,
-        };
-        self.tasks = Some(tasks.iter().map(|task| (task.clone(), wanted(task))).collect());
-        self.released_early.clear();
-    }
-
-    pub(super) fn is_under_way(&self, task: &TaskId) -> bool {
-        self.tasks.as_ref().is_none_or(|tasks| tasks.contains_key(task))
-    }
-
-    pub(super) fn release(&mut self, task: TaskId) {
-        match &mut self.tasks {
-            None => self.released_early.push(task),
-            Some(tasks) => {
-                if let Some(wanted) = tasks.get_mut(&task) {
-                    *wanted = Wanted::No;
-                }
-            }
-        }
-    }
-
-    /// A task was looked up; says whether it was let go meanwhile.
-    pub(super) fn end(&mut self, task: &TaskId) -> bool {
-        self.tasks.as_mut().and_then(|tasks| tasks.remove(task)) == Some(Wanted::No)
-    }
 }
 
 /// Every lease commit that this node may have written since it last began with the task, the last one last, each with
