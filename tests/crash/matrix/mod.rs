@@ -14,7 +14,7 @@ use crate::containers::{Containers, can_run};
 use crate::scenario::Scenario;
 
 /// Scenarios at once; they mostly wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// For a person who looks for a fault: only the scenarios whose line in the table holds this.
 const ONLY: &str = "BZZZ_CRASH_ONLY";
 
