@@ -11,10 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::Actor;
 use bzzz::journal::SqliteJournal;
 use bzzz_actors::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
+use bzzz_actors::jitter::no_jitter;
 use bzzz_actors::ports::journal::{Entry, Journal, Seq};
+use bzzz_actors::supervisor::{Policy, Pulses, Supervision};
 use bzzz_actors::task::{Ending, Epoch, Notice, Observed, TaskEvent, TaskId};
 use figures::{Figure, print_table};
 use tokio::sync::mpsc;
@@ -106,7 +107,15 @@ async fn appends(name: &'static str, writers: usize) -> Figure {
     let folder = tempfile::tempdir().unwrap();
     let (fatal, _hung) = mpsc::unbounded_channel();
     let deps = AuditLoggerDeps { journal: open(folder.path()), subscribers: subscribers(), fatal };
-    let log = AuditLog::new(AuditLogger::new(deps.clone()).start(), &deps);
+    let supervision = Supervision {
+        report: Arc::new(|_| {}),
+        pulses: Pulses::default(),
+        jitter: no_jitter(),
+        thread: None,
+    };
+    let logger_deps = deps.clone();
+    let logger = supervision.start("audit logger", Policy::CORE, |_| AuditLogger::new(logger_deps));
+    let log = AuditLog::new(logger.inbox, &deps);
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();

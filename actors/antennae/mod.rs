@@ -7,6 +7,7 @@
 
 use actix::prelude::*;
 
+use crate::supervisor::Inbox;
 use crate::swarm_actor::{Roster, SwarmActor};
 use crate::task::{Epoch, Review, TaskId};
 
@@ -30,7 +31,7 @@ pub struct AskPeers {
 
 #[derive(Clone)]
 pub struct AntennaeDeps {
-    pub swarm: Addr<SwarmActor>,
+    pub swarm: Inbox<SwarmActor>,
 }
 
 pub struct Antennae {
@@ -58,7 +59,7 @@ impl Actor for Antennae {
     type Context = Context<Self>;
 }
 
-crate::supervised!(Antennae);
+crate::supervised!(Antennae: DiscussPlan, AskPeers);
 
 impl Handler<DiscussPlan> for Antennae {
     type Result = ResponseActFuture<Self, Vec<Review>>;

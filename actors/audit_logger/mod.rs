@@ -8,6 +8,7 @@
 mod group;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 use crate::ports::journal::{Entry, Journal, JournalError, Recorded, Seq};
+use crate::supervisor::Inbox;
 use crate::task::{BlobRef, TaskId};
 
 use group::Group;
@@ -34,6 +36,9 @@ pub enum RecordError {
     /// It is not in the journal.
     #[error(transparent)]
     Refused(#[from] JournalError),
+    /// It is not in the journal: whoever records was replaced and does not know yet.
+    #[error("the task has other actors now")]
+    Revoked,
     /// The logger went down while it had the entry: only the journal itself knows.
     #[error("whether the journal holds the entry is unknown")]
     Unknown,
@@ -41,7 +46,24 @@ pub enum RecordError {
 
 #[derive(Message)]
 #[rtype(result = "Result<Recorded, RecordError>")]
-pub struct Record(pub Entry);
+pub struct Record {
+    entry: Entry,
+    author: Author,
+}
+
+/// Whoever records under it. Whether it may is asked when the entry's turn has come: an actor whose thread was blocked, and
+/// which others have replaced, may have anything still in hand.
+#[derive(Debug, Clone, Default)]
+pub struct Author {
+    is_revoked: Arc<AtomicBool>,
+}
+
+impl Author {
+    /// From now on nothing is recorded under it, on the thread of the logger.
+    pub fn revoke(&self) {
+        self.is_revoked.store(true, Ordering::Relaxed);
+    }
+}
 
 #[derive(Clone)]
 pub struct AuditLoggerDeps {
@@ -119,12 +141,15 @@ impl Actor for AuditLogger {
     type Context = Context<Self>;
 }
 
-crate::supervised!(AuditLogger);
+crate::supervised!(AuditLogger: Record);
 
 impl Handler<Record> for AuditLogger {
     type Result = ResponseActFuture<Self, Result<Recorded, RecordError>>;
 
-    fn handle(&mut self, Record(entry): Record, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Record { entry, author }: Record, ctx: &mut Context<Self>) -> Self::Result {
+        if author.is_revoked.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(RecordError::Revoked) }.into_actor(self));
+        }
         let (answer, answered) = oneshot::channel();
         self.group.push(Waiting { entry, answer });
         self.write_next(ctx);
@@ -136,19 +161,33 @@ impl Handler<Record> for AuditLogger {
 /// The journal as the other actors see it: they write through the logger and read beside it.
 #[derive(Clone)]
 pub struct AuditLog {
-    logger: Addr<AuditLogger>,
+    logger: Inbox<AuditLogger>,
     journal: Arc<dyn Journal>,
     subscribers: broadcast::Sender<Arc<Recorded>>,
+    author: Author,
 }
 
 impl AuditLog {
-    pub fn new(logger: Addr<AuditLogger>, deps: &AuditLoggerDeps) -> Self {
-        Self { logger, journal: deps.journal.clone(), subscribers: deps.subscribers.clone() }
+    pub fn new(logger: Inbox<AuditLogger>, deps: &AuditLoggerDeps) -> Self {
+        Self {
+            logger,
+            journal: deps.journal.clone(),
+            subscribers: deps.subscribers.clone(),
+            author: Author::default(),
+        }
+    }
+
+    /// The same journal, for somebody who may be replaced.
+    pub fn under(&self, author: Author) -> Self {
+        Self { author, ..self.clone() }
     }
 
     /// Returns once the entry is durable.
     pub async fn record(&self, entry: Entry) -> Result<Recorded, RecordError> {
-        self.logger.send(Record(entry)).await.unwrap_or(Err(RecordError::Unknown))
+        self.logger
+            .send(Record { entry, author: self.author.clone() })
+            .await
+            .unwrap_or(Err(RecordError::Unknown))
     }
 
     pub async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {

@@ -30,6 +30,7 @@ use crate::audit_logger::AuditLog;
 use crate::jitter::Jitter;
 use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
+use crate::supervisor::{Inbox, Letter};
 use crate::task::life::Task;
 use crate::task::{NodeId, Sha, TaskEvent, TaskId};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told};
@@ -111,7 +112,7 @@ pub struct ClaimDeps {
     /// One permit for each task that may be worked on at once.
     pub places: Arc<Semaphore>,
     /// Known once the supervisor of tasks is started, which is after this actor.
-    pub tasks: Arc<OnceLock<Addr<TaskSupervisor>>>,
+    pub tasks: Arc<OnceLock<Inbox<TaskSupervisor>>>,
     /// Set once the first life has begun: in a later one the node has not been away.
     pub has_lived: Arc<AtomicBool>,
 }
@@ -224,7 +225,7 @@ impl ClaimManager {
     where
         M: Message + Send + 'static,
         M::Result: Send,
-        TaskSupervisor: Handler<M>,
+        TaskSupervisor: Handler<Letter<M>>,
     {
         if let Some(tasks) = self.deps.tasks.get() {
             ctx.spawn(tasks.send(message).into_actor(self).map(|_, _, _| ()));
@@ -249,7 +250,7 @@ impl Actor for ClaimManager {
     }
 }
 
-crate::supervised!(ClaimManager);
+crate::supervised!(ClaimManager: TaskFound, Publish, Release, TakeNoMore, PersonCalled);
 
 impl Handler<TaskFound> for ClaimManager {
     type Result = ();

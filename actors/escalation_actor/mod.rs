@@ -80,7 +80,7 @@ impl Actor for EscalationActor {
     type Context = Context<Self>;
 }
 
-crate::supervised!(EscalationActor);
+crate::supervised!(EscalationActor: Escalate, AwaitAnswer);
 
 impl Handler<Escalate> for EscalationActor {
     type Result = ResponseActFuture<Self, Result<(), EscalationError>>;

@@ -16,6 +16,7 @@ use crate::ports::model::Model;
 use crate::ports::sandbox::Sandboxes;
 use crate::ports::swarm::Swarm;
 use crate::reasoner_actor::ModelChoice;
+use crate::supervisor::NewThread;
 use crate::task::life::Limits;
 use crate::task::{NodeId, RepoId};
 use crate::task_runner::Pace;
@@ -59,4 +60,6 @@ pub struct Outside {
     pub nonce: Arc<dyn Fn() -> String + Send + Sync>,
     /// Milliseconds since 1970, UTC.
     pub wall_clock_ms: fn() -> u64,
+    /// A thread for each task. Without it all share the node's, and one that blocks it ends the node.
+    pub new_thread: Option<NewThread>,
 }

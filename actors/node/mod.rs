@@ -9,29 +9,30 @@
 
 mod config;
 
+use std::convert::Infallible;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::antennae::{Antennae, AntennaeDeps};
 use crate::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
 use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
-use crate::jitter::Jitter;
 use crate::outbox::{OutboxCourier, OutboxDeps};
 use crate::ports::journal::Journal;
 use crate::supervisor::{
-    Child, ChildEvent, Exit, Policy, Probe, Pulses, Report, Stoppable, Tree, What, supervise,
+    ChildEvent, Exit, Inbox, Policy, Probe, Pulses, Report, Stoppable, Supervision, ThreadNumber, Threads,
+    Tree, What,
 };
 use crate::swarm_actor::{SwarmActor, SwarmDeps};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
-use crate::task_supervisor::{TaskSupervisor, TaskSupervisorDeps};
+use crate::task_supervisor::{TaskSupervisor, TaskSupervisorDeps, ThreadBlocked};
 
 pub use config::{NodeConfig, Outside, Ports};
 
@@ -42,6 +43,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 const SURRENDER_GRACE: Duration = Duration::from_secs(20);
 /// How long an actor may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+/// The parent of the tasks' actors, in the tree.
+const TASK_SUPERVISOR: &str = "task supervisor";
 
 /// A running node.
 pub struct Node {
@@ -49,13 +52,17 @@ pub struct Node {
     /// For a thread that sees when an actor blocks its own.
     pub pulses: Pulses,
     tree: Tree,
-    claims: Addr<ClaimManager>,
+    claims: Inbox<ClaimManager>,
+    tasks: Inbox<TaskSupervisor>,
+    /// Ends once no task has a thread any more.
+    threads_ended: mpsc::Receiver<Infallible>,
     places: Arc<Semaphore>,
     max_tasks: usize,
     gave_up: mpsc::UnboundedReceiver<String>,
     /// For giving back leases without the actor that held them.
     claim_deps: ClaimDeps,
     journal: Arc<dyn Journal>,
+    supervision: Supervision,
 }
 
 impl Node {
@@ -63,16 +70,20 @@ impl Node {
     pub fn start(ports: Ports, config: NodeConfig, outside: Outside) -> Self {
         let (report, fatal, gave_up) = core_report();
         let pulses = Pulses::default();
-        let mut start =
-            Start { tree: Tree::default(), report, pulses: pulses.clone(), jitter: outside.jitter.clone() };
+        let (threads, threads_ended) = Threads::new(outside.new_thread);
+        let jitter = outside.jitter.clone();
+        let supervision = Supervision { report, pulses: pulses.clone(), jitter, thread: None };
+        let mut start = Start { tree: Tree::default(), supervision };
         let places = Arc::new(Semaphore::new(config.max_tasks));
 
         let logger_deps =
             AuditLoggerDeps { journal: ports.journal.clone(), subscribers: subscribers(), fatal };
-        let logger = start.child("audit logger", |_| AuditLogger::new(logger_deps.clone()));
+        let deps = logger_deps.clone();
+        let logger = start.child("audit logger", |_| AuditLogger::new(deps));
         let log = AuditLog::new(logger, &logger_deps);
 
-        let swarm = start.child("swarm", |_| SwarmActor::new(SwarmDeps { swarm: ports.swarm.clone() }));
+        let swarm_deps = SwarmDeps { swarm: ports.swarm.clone() };
+        let swarm = start.child("swarm", |_| SwarmActor::new(swarm_deps));
 
         let escalation_deps = EscalationDeps {
             webhook: ports.webhook.clone(),
@@ -112,7 +123,8 @@ impl Node {
             tasks: tasks_link.clone(),
             has_lived: Arc::new(AtomicBool::new(false)),
         };
-        let claims = start.child("claim manager", |_| ClaimManager::new(claim_deps.clone()));
+        let deps = claim_deps.clone();
+        let claims = start.child("claim manager", |_| ClaimManager::new(deps));
 
         let bench = Workbench {
             node: config.node.clone(),
@@ -131,13 +143,17 @@ impl Node {
             antennae,
             escalations,
         };
-        let task_deps = TaskSupervisorDeps {
-            bench,
-            jitter: outside.jitter.clone(),
-            pulses: pulses.clone(),
-            has_lived: Arc::new(AtomicBool::new(false)),
-        };
-        let tasks = start.child("task supervisor", |_| TaskSupervisor::new(task_deps));
+        let (jitter, task_pulses) = (outside.jitter.clone(), pulses.clone());
+        let tasks = start.child(TASK_SUPERVISOR, move |supervisor| {
+            TaskSupervisor::new(TaskSupervisorDeps {
+                bench,
+                jitter,
+                pulses: task_pulses,
+                threads,
+                supervisor,
+                has_lived: Arc::new(AtomicBool::new(false)),
+            })
+        });
         // Set once, here: a second address would mean a second supervisor.
         let _ = tasks_link.set(tasks.clone());
 
@@ -152,12 +168,25 @@ impl Node {
             hive_interval: config.hive_interval,
             jitter: outside.jitter,
             claims: claims.clone(),
-            tasks,
+            tasks: tasks.clone(),
         };
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
         let (tree, max_tasks, journal) = (start.tree, config.max_tasks, ports.journal);
-        Self { log, pulses, tree, claims, places, max_tasks, gave_up, claim_deps, journal }
+        Self {
+            log,
+            pulses,
+            tree,
+            claims,
+            tasks,
+            threads_ended,
+            places,
+            max_tasks,
+            gave_up,
+            claim_deps,
+            journal,
+            supervision: start.supervision,
+        }
     }
 
     /// Resolves when an actor that the node can't be without was given up: the node must end with exit status 70.
@@ -166,6 +195,12 @@ impl Node {
             Some(child) => child,
             None => std::future::pending().await,
         }
+    }
+
+    /// For the thread that looks at [`Self::pulses`]: tells which thread of a task is blocked. Returns whether it was heard.
+    pub fn tell_blocked(&self) -> impl Fn(ThreadNumber) -> bool + Send + use<> {
+        let tasks = self.tasks.clone();
+        move |thread| tasks.offer(ThreadBlocked(thread))
     }
 
     /// Takes no more tasks, and waits until those that are worked on have come to rest, at most `grace`. Returns
@@ -186,26 +221,30 @@ impl Node {
     }
 
     /// Stops every actor, the last started first. Tasks that are under way go on from the journal at the next start.
-    pub async fn stop(self) -> Vec<(String, Exit)> {
-        self.tree.stop(STOP_GRACE).await
+    pub async fn stop(mut self) -> Vec<(String, Exit)> {
+        self.stop_actors().await
+    }
+
+    /// The tasks' actors have ended before those that they rely on: a sandbox that is being made is known by then.
+    async fn stop_actors(&mut self) -> Vec<(String, Exit)> {
+        let mut exits = self.tree.stop_down_to(TASK_SUPERVISOR, STOP_GRACE).await;
+        if timeout(STOP_GRACE, self.threads_ended.recv()).await.is_err() {
+            warn!("an actor of a task blocks its thread and is left behind");
+        }
+        exits.extend(self.tree.stop(STOP_GRACE).await);
+        exits
     }
 
     /// The end of a node one of whose core actors was given up: stops every actor, and then gives its leases back, so
     /// that others take the tasks at once. Returns how many it gave back.
-    pub async fn surrender(self) -> usize {
-        self.tree.stop(STOP_GRACE).await;
+    pub async fn surrender(mut self) -> usize {
+        self.stop_actors().await;
         // The journal's writer is stopped, or is the very one that failed: the intents are recorded by a new one.
         let (report, fatal, _) = core_report();
         let logger_deps = AuditLoggerDeps { journal: self.journal, subscribers: subscribers(), fatal };
-        let logger = supervise(
-            "last audit logger",
-            Policy::CORE,
-            report,
-            &self.pulses,
-            |delay| delay,
-            |_| AuditLogger::new(logger_deps.clone()),
-        );
-        let log = AuditLog::new(logger.addr.clone(), &logger_deps);
+        let (supervision, deps) = (Supervision { report, ..self.supervision }, logger_deps.clone());
+        let logger = supervision.start("last audit logger", Policy::CORE, |_| AuditLogger::new(deps));
+        let log = AuditLog::new(logger.inbox.clone(), &logger_deps);
         let given_back = surrender(&ClaimDeps { log, ..self.claim_deps }, SURRENDER_GRACE).await;
         Stoppable::new("last audit logger", logger).stop(STOP_GRACE).await;
         given_back
@@ -215,28 +254,18 @@ impl Node {
 /// What the start of every core actor shares.
 struct Start {
     tree: Tree,
-    report: Report,
-    pulses: Pulses,
-    jitter: Jitter,
+    supervision: Supervision,
 }
 
 impl Start {
-    fn child<A>(&mut self, name: &str, build: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
+    fn child<A>(&mut self, name: &str, build: impl FnOnce(Inbox<A>) -> A + Send + 'static) -> Inbox<A>
     where
         A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
     {
-        let jitter = self.jitter.clone();
-        let child: Child<A> = supervise(
-            name,
-            Policy::CORE,
-            self.report.clone(),
-            &self.pulses,
-            move |delay| jitter(delay),
-            build,
-        );
-        let addr = child.addr.clone();
+        let child = self.supervision.start(name, Policy::CORE, build);
+        let inbox = child.inbox.clone();
         self.tree.push(name, child);
-        addr
+        inbox
     }
 }
 

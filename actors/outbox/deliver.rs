@@ -13,6 +13,7 @@ use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::hive::{Hive, HiveError};
 use crate::ports::journal::Pending;
 use crate::ports::swarm::SwarmError;
+use crate::supervisor::Inbox;
 use crate::swarm_actor::{Announce, SwarmActor};
 use crate::task::{NodeId, Notice, RepoId};
 
@@ -34,8 +35,8 @@ pub(super) struct Recipients {
     node: NodeId,
     hive: Option<Arc<dyn Hive>>,
     forge: Arc<dyn Forge>,
-    swarm: Addr<SwarmActor>,
-    escalations: Addr<EscalationActor>,
+    swarm: Inbox<SwarmActor>,
+    escalations: Inbox<EscalationActor>,
     projects: HashMap<RepoId, String>,
     projects_read_at: Option<Instant>,
 }

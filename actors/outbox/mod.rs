@@ -19,6 +19,7 @@ use crate::escalation_actor::EscalationActor;
 use crate::jitter::Jitter;
 use crate::ports::forge::Forge;
 use crate::ports::hive::Hive;
+use crate::supervisor::Inbox;
 use crate::swarm_actor::SwarmActor;
 use crate::task::{Lane, NodeId};
 
@@ -43,8 +44,8 @@ pub struct OutboxDeps {
     /// `None` when no Hive is configured: its notices are dropped.
     pub hive: Option<Arc<dyn Hive>>,
     pub forge: Arc<dyn Forge>,
-    pub swarm: Addr<SwarmActor>,
-    pub escalations: Addr<EscalationActor>,
+    pub swarm: Inbox<SwarmActor>,
+    pub escalations: Inbox<EscalationActor>,
     pub pace: OutboxPace,
     pub jitter: Jitter,
     /// Milliseconds since 1970, UTC: the clock that the journal stamps with.

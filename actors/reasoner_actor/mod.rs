@@ -173,7 +173,7 @@ impl Actor for ReasonerActor {
     type Context = Context<Self>;
 }
 
-crate::supervised!(ReasonerActor);
+crate::supervised!(ReasonerActor: DraftPlan, NextStep);
 
 impl Handler<DraftPlan> for ReasonerActor {
     type Result = ResponseActFuture<Self, Result<Answered<String>, ReasonerError>>;

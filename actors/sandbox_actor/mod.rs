@@ -164,7 +164,7 @@ impl Actor for SandboxActor {
     type Context = Context<Self>;
 }
 
-crate::supervised!(SandboxActor);
+crate::supervised!(SandboxActor: Open, Adopt, Run, Recall, ExportChanges, RunChecks, Destroy);
 
 impl Handler<Open> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<String, SandboxError>>;

@@ -9,13 +9,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix::WeakAddr;
-use actix::dev::ContextFut;
+use actix::dev::{ContextFut, channel};
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use crate::jitter::Jitter;
+
 use super::pulse::Pulse;
-use super::{Failures, Policy, Pulses, Verdict};
+use super::{Failures, Inbox, Policy, Pulses, Thread, Verdict};
 
 /// How one life of an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,52 +76,85 @@ pub enum Order {
 
 /// The handle on a supervised actor.
 pub struct Child<A: Actor> {
-    pub addr: Addr<A>,
+    pub inbox: Inbox<A>,
     pub orders: mpsc::UnboundedSender<Order>,
     /// Resolves when the child has ended for good.
     pub ended: oneshot::Receiver<Exit>,
 }
 
-/// Starts an actor under `policy` on this thread's arbiter. `jitter` is applied to each restart delay.
-pub fn supervise<A>(
-    name: &str,
-    policy: Policy,
-    report: Report,
-    pulses: &Pulses,
-    jitter: impl Fn(Duration) -> Duration + 'static,
-    build: impl FnOnce(&mut Context<A>) -> A,
-) -> Child<A>
-where
-    A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
-{
-    let mut context = Context::new();
-    let actor = build(&mut context);
-    let addr = context.address();
-    let (orders, ordered) = mpsc::unbounded_channel();
-    let (ended_tx, ended) = oneshot::channel();
-    let mut keeper = Keeper {
-        name: name.to_owned(),
-        policy,
-        report,
-        weak: addr.downgrade(),
-        life: context.into_future(actor),
-        pulse: pulses.of(name),
-        ordered,
-        was_ordered: false,
-    };
-    actix::spawn(async move {
-        let last = keeper.keep(jitter).await;
-        // Dropped here and not while unwinding, so that a panic in `stopped` or in a `Drop` is contained as well.
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(keeper)));
-        let _ = ended_tx.send(last);
-    });
-    Child { addr, orders, ended }
+/// What the children of one parent have in common.
+#[derive(Clone)]
+pub struct Supervision {
+    pub report: Report,
+    pub pulses: Pulses,
+    /// Applied to each restart delay.
+    pub jitter: Jitter,
+    /// Where they live; without one, where they are started.
+    pub thread: Option<Thread>,
+}
+
+impl Supervision {
+    /// Starts an actor under `policy`. `build` is given the way to the actor itself.
+    pub fn start<A>(
+        &self,
+        name: &str,
+        policy: Policy,
+        build: impl FnOnce(Inbox<A>) -> A + Send + 'static,
+    ) -> Child<A>
+    where
+        A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
+    {
+        // A bound that nothing meets: the inbox has its own.
+        let (sender, receiver) = channel::channel(policy.inbox_room);
+        let addr = Addr::new(sender);
+        let inbox = Inbox::new(addr.clone(), policy.inbox_room);
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let (ended_tx, ended) = oneshot::channel();
+        let (supervision, name, own_inbox) = (self.clone(), name.to_owned(), inbox.clone());
+        let begin = move || {
+            let context = Context::with_receiver(receiver);
+            let actor = match catch_unwind(AssertUnwindSafe(|| build(own_inbox))) {
+                Ok(actor) => actor,
+                Err(payload) => return supervision.never_lived(name, message_of(payload), ended_tx),
+            };
+            let pulse = supervision.pulses.of(&name, supervision.thread.as_ref().map(Thread::number));
+            let (weak, life) = (addr.downgrade(), context.into_future(actor));
+            drop(addr);
+            let mut keeper =
+                Keeper { name, policy, supervision, weak, life, pulse, ordered, was_ordered: false };
+            actix::spawn(async move {
+                let last = keeper.keep().await;
+                // Dropped here and not while unwinding, so that a panic in `stopped` or in a `Drop` is contained as well.
+                let thread = keeper.supervision.thread.clone();
+                let _ = catch_unwind(AssertUnwindSafe(move || within(thread.as_ref(), move || drop(keeper))));
+                let _ = ended_tx.send(last);
+            });
+        };
+        match &self.thread {
+            Some(thread) => thread.spawn(begin),
+            None => begin(),
+        }
+        Child { inbox, orders, ended }
+    }
+
+    fn never_lived(&self, child: String, message: String, ended: oneshot::Sender<Exit>) {
+        let last = Exit::Panicked(message);
+        (self.report)(ChildEvent { child, what: What::GaveUp { last: last.clone() } });
+        let _ = ended.send(last);
+    }
+}
+
+fn within<T>(thread: Option<&Thread>, act: impl FnOnce() -> T) -> T {
+    match thread {
+        Some(thread) => thread.within(act),
+        None => act(),
+    }
 }
 
 struct Keeper<A: Actor<Context = Context<A>>> {
     name: String,
     policy: Policy,
-    report: Report,
+    supervision: Supervision,
     weak: WeakAddr<A>,
     life: ContextFut<A, Context<A>>,
     pulse: Pulse,
@@ -132,7 +167,7 @@ impl<A> Keeper<A>
 where
     A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
 {
-    async fn keep(&mut self, jitter: impl Fn(Duration) -> Duration) -> Exit {
+    async fn keep(&mut self) -> Exit {
         let mut failures = Failures::default();
         let mut generation = 0;
         let mut exit = self.live().await;
@@ -147,7 +182,7 @@ where
                     return exit;
                 }
                 Verdict::RestartAfter(delay) => {
-                    let restart_in = jitter(delay);
+                    let restart_in = (self.supervision.jitter)(delay);
                     self.tell(What::Failed { exit: exit.clone(), restart_in });
                     // The mailbox stays open meanwhile; an order still ends the child.
                     let was_ordered = tokio::select! { biased; order = self.ordered.recv() => order.is_some(), () = sleep(restart_in) => false };
@@ -156,7 +191,8 @@ where
                     }
                 }
             }
-            exit = match catch_unwind(AssertUnwindSafe(|| self.life.restart())) {
+            let (life, thread) = (&mut self.life, self.supervision.thread.as_ref());
+            exit = match catch_unwind(AssertUnwindSafe(|| within(thread, || life.restart()))) {
                 Ok(true) => {
                     generation += 1;
                     self.tell(What::Restarted { generation });
@@ -173,7 +209,7 @@ where
     /// Polls the actor until it ends, panics, stops answering, or is ordered to end.
     async fn live(&mut self) -> Exit {
         let (life, ordered, was_ordered) = (&mut self.life, &mut self.ordered, &mut self.was_ordered);
-        let pulse = &self.pulse;
+        let (pulse, thread) = (&self.pulse, self.supervision.thread.as_ref());
         let contained = poll_fn(|cx| {
             while let Poll::Ready(Some(order)) = ordered.poll_recv(cx) {
                 *was_ordered = true;
@@ -182,7 +218,8 @@ where
                     Order::Stop => life.ctx().stop(),
                 }
             }
-            let polled = pulse.around(|| catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *life).poll(cx))));
+            let poll = || within(thread, || Pin::new(&mut *life).poll(cx));
+            let polled = pulse.around(|| catch_unwind(AssertUnwindSafe(poll)));
             match polled {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(())) => Poll::Ready(Exit::Stopped),
@@ -199,11 +236,15 @@ where
     }
 
     fn tell(&self, what: What) {
-        (self.report)(ChildEvent { child: self.name.clone(), what });
+        (self.supervision.report)(ChildEvent { child: self.name.clone(), what });
     }
 }
 
 /// Resolves when the actor leaves a probe unanswered for `timeout`; never when nobody holds its address.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "one probe is under way at a time, and a full inbox must not keep it waiting"
+)]
 async fn until_frozen<A>(weak: &WeakAddr<A>, every: Duration, timeout: Duration)
 where
     A: Actor<Context = Context<A>> + Handler<Probe>,

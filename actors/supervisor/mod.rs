@@ -13,21 +13,27 @@
 //! Invariant: nothing but this module and the actor shells knows actix.
 
 mod child;
+#[allow(clippy::disallowed_methods, reason = "it is what everything else sends through")]
+mod inbox;
 mod policy;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod tree;
 
-pub use child::{Child, ChildEvent, Exit, Order, Probe, Report, What, supervise};
+pub use child::{Child, ChildEvent, Exit, Order, Probe, Report, Supervision, What};
+pub use inbox::{Inbox, Letter};
 pub use policy::{Failures, Policy, Restart, Verdict};
 pub use pulse::{InPoll, Pulses};
+pub use thread::{NewThread, Thread, ThreadNumber, Threads};
 pub use tree::{Stoppable, Tree};
 
-/// What every supervised actor says the same way: it is rebuilt from its dependencies, and it answers probes.
+/// What every supervised actor says the same way: it is rebuilt from its dependencies, it answers probes, and its messages
+/// come as letters.
 #[macro_export]
 macro_rules! supervised {
-    ($actor:ty) => {
+    ($actor:ty $(: $($message:ty),+ $(,)?)?) => {
         impl actix::Supervised for $actor {
             fn restarting(&mut self, _: &mut actix::Context<Self>) {
                 *self = Self::new(self.deps.clone());
@@ -39,5 +45,19 @@ macro_rules! supervised {
 
             fn handle(&mut self, _: $crate::supervisor::Probe, _: &mut actix::Context<Self>) {}
         }
+
+        $($(
+            impl actix::Handler<$crate::supervisor::Letter<$message>> for $actor {
+                type Result = <Self as actix::Handler<$message>>::Result;
+
+                fn handle(
+                    &mut self,
+                    letter: $crate::supervisor::Letter<$message>,
+                    ctx: &mut actix::Context<Self>,
+                ) -> Self::Result {
+                    actix::Handler::<$message>::handle(self, letter.open(), ctx)
+                }
+            }
+        )+)?
     };
 }

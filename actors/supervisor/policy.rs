@@ -30,6 +30,9 @@ pub struct Policy {
     pub probe_every: Duration,
     /// Without an answer for this long the mailbox counts as frozen. Must exceed the longest `ctx.wait`.
     pub probe_timeout: Duration,
+    /// Messages that may wait for it; who sends one more waits. Too small: senders wait for each other. Too large: what an
+    /// actor can't keep up with fills the memory before anyone notices.
+    pub inbox_room: usize,
 }
 
 impl Policy {
@@ -42,6 +45,7 @@ impl Policy {
         period: Duration::from_secs(60),
         probe_every: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(30),
+        inbox_room: 1024,
     };
 
     /// For the actors of one task: when they are given up, the task is, and the node goes on.
@@ -53,6 +57,7 @@ impl Policy {
         period: Duration::from_secs(300),
         probe_every: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(30),
+        inbox_room: 64,
     };
 }
 

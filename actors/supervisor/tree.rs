@@ -14,14 +14,19 @@ use super::{Child, Exit, Order};
 pub struct Stoppable {
     name: String,
     /// An actor whose address nobody holds can't be restarted: this one is held until the stop.
-    _addr: Box<dyn Any>,
+    _inbox: Box<dyn Any>,
     orders: mpsc::UnboundedSender<Order>,
     ended: oneshot::Receiver<Exit>,
 }
 
 impl Stoppable {
     pub fn new<A: Actor>(name: &str, child: Child<A>) -> Self {
-        Self { name: name.to_owned(), _addr: Box::new(child.addr), orders: child.orders, ended: child.ended }
+        Self {
+            name: name.to_owned(),
+            _inbox: Box::new(child.inbox),
+            orders: child.orders,
+            ended: child.ended,
+        }
     }
 
     /// Stops the child, kills it when it has not ended within `grace`, and says how it ended.
@@ -56,9 +61,23 @@ impl Tree {
     }
 
     /// Stops the last started first. Each has `grace` to end before it is killed.
-    pub async fn stop(mut self, grace: Duration) -> Vec<(String, Exit)> {
-        let mut exits = Vec::with_capacity(self.children.len());
-        while let Some(child) = self.children.pop() {
+    pub async fn stop(&mut self, grace: Duration) -> Vec<(String, Exit)> {
+        self.stop_from(0, grace).await
+    }
+
+    /// Stops the last started first, down to and with the one named; none when it has stopped already.
+    pub async fn stop_down_to(&mut self, name: &str, grace: Duration) -> Vec<(String, Exit)> {
+        match self.children.iter().position(|child| child.name == name) {
+            Some(position) => self.stop_from(position, grace).await,
+            None => Vec::new(),
+        }
+    }
+
+    async fn stop_from(&mut self, position: usize, grace: Duration) -> Vec<(String, Exit)> {
+        let mut exits = Vec::new();
+        while self.children.len() > position
+            && let Some(child) = self.children.pop()
+        {
             let name = child.name.clone();
             let exit = child.stop(grace).await;
             debug!(child = name, ?exit, "stopped");

@@ -38,7 +38,7 @@ impl Actor for SwarmActor {
     type Context = Context<Self>;
 }
 
-crate::supervised!(SwarmActor);
+crate::supervised!(SwarmActor: Announce, Roster);
 
 impl Handler<Announce> for SwarmActor {
     type Result = ResponseActFuture<Self, Result<(), SwarmError>>;

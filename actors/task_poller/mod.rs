@@ -21,6 +21,7 @@ use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::hive::{Hive, HiveError};
+use crate::supervisor::Inbox;
 use crate::task::{Issue, NodeId, RepoId, TaskId, label};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
 
@@ -44,8 +45,8 @@ pub struct PollerDeps {
     pub poll_interval: Duration,
     pub hive_interval: Duration,
     pub jitter: Jitter,
-    pub claims: Addr<ClaimManager>,
-    pub tasks: Addr<TaskSupervisor>,
+    pub claims: Inbox<ClaimManager>,
+    pub tasks: Inbox<TaskSupervisor>,
 }
 
 pub struct TaskPoller {

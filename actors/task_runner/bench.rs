@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use tokio::sync::Semaphore;
 
 use crate::antennae::Antennae;
@@ -16,6 +15,7 @@ use crate::ports::journal::{Entry, JournalError, Seq};
 use crate::ports::model::Model;
 use crate::ports::sandbox::Sandboxes;
 use crate::reasoner_actor::ModelChoice;
+use crate::supervisor::Inbox;
 use crate::task::life::{Limits, Task, worked};
 use crate::task::{NodeId, TaskEvent, TaskId};
 
@@ -53,9 +53,9 @@ pub struct Workbench {
     pub gate: Arc<Semaphore>,
     /// One permit for each task that may be worked on at once.
     pub places: Arc<Semaphore>,
-    pub claims: Addr<ClaimManager>,
-    pub antennae: Addr<Antennae>,
-    pub escalations: Addr<EscalationActor>,
+    pub claims: Inbox<ClaimManager>,
+    pub antennae: Inbox<Antennae>,
+    pub escalations: Inbox<EscalationActor>,
 }
 
 impl Workbench {

@@ -27,6 +27,7 @@ use crate::audit_logger::RecordError;
 use crate::ports::journal::{JournalError, Recorded};
 use crate::reasoner_actor::ReasonerActor;
 use crate::sandbox_actor::SandboxActor;
+use crate::supervisor::Inbox;
 use crate::task::life::{Effect, Task};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_supervisor::{Place, TaskOver, TaskSupervisor};
@@ -49,9 +50,11 @@ pub struct Happened(pub TaskEvent);
 pub struct RunnerDeps {
     pub task: TaskId,
     pub bench: Workbench,
-    pub sandbox: Addr<SandboxActor>,
-    pub reasoner: Addr<ReasonerActor>,
-    pub supervisor: Addr<TaskSupervisor>,
+    /// Its own: told of what happens beside an effect's end.
+    pub runner: Inbox<TaskRunner>,
+    pub sandbox: Inbox<SandboxActor>,
+    pub reasoner: Inbox<ReasonerActor>,
+    pub supervisor: Inbox<TaskSupervisor>,
     pub place: Place,
     /// Set once a life of the runner has begun: each later one is recorded.
     pub has_begun: Arc<AtomicBool>,
@@ -198,7 +201,7 @@ impl TaskRunner {
         let limit = deadline::deadline(&effect, &task, &self.deps.bench.pace);
         let place = self.deps.place.clone();
         let has_place = move || place.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let tools = Tools { deps: self.deps.clone(), task, runner: ctx.address() };
+        let tools = Tools { deps: self.deps.clone(), task };
         let carried_out = {
             let effect = effect.clone();
             async move {
@@ -290,7 +293,7 @@ impl Actor for TaskRunner {
     }
 }
 
-crate::supervised!(TaskRunner);
+crate::supervised!(TaskRunner: Happened);
 
 impl Handler<Happened> for TaskRunner {
     type Result = ();

@@ -2,23 +2,25 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use crate::audit_logger::Author;
 use crate::reasoner_actor::{ReasonerActor, ReasonerDeps};
 use crate::sandbox_actor::{SandboxActor, SandboxDeps};
-use crate::supervisor::{Order, Policy, Report, supervise};
+use crate::supervisor::{Inbox, Order, Policy, Report, Supervision, Thread, ThreadNumber};
 use crate::task::TaskId;
-use crate::task_runner::{RunnerDeps, TaskRunner};
+use crate::task_runner::{RunnerDeps, TaskRunner, Workbench};
 
-use super::{TaskSupervisor, TaskSupervisorDeps};
+use super::TaskSupervisorDeps;
 
-/// Kills its actors when it is dropped, however that comes about: none may outlive its supervisor's knowledge of it.
+/// Kills its actors when it is dropped, however that comes about: none may outlive its supervisor's knowledge of it. One
+/// whose thread is blocked ends when that comes back, and records nothing until then.
 pub(super) struct Children {
-    runner: Addr<TaskRunner>,
+    runner: Inbox<TaskRunner>,
     orders: Vec<mpsc::UnboundedSender<Order>>,
+    thread: Option<ThreadNumber>,
+    author: Author,
     place: Place,
     pub(super) was_given_up: bool,
 }
@@ -33,13 +35,13 @@ impl Children {
         task: &TaskId,
         (place, is_taken_up): (Option<OwnedSemaphorePermit>, bool),
         report: Report,
-        supervisor: Addr<TaskSupervisor>,
     ) -> Self {
-        let bench = &deps.bench;
-        let jitter = || {
-            let jitter = deps.jitter.clone();
-            move |delay: Duration| jitter(delay)
-        };
+        let author = Author::default();
+        let bench = Workbench { log: deps.bench.log.under(author.clone()), ..deps.bench.clone() };
+        let thread = deps.threads.start();
+        let number = thread.as_ref().map(Thread::number);
+        let (pulses, jitter) = (deps.pulses.clone(), deps.jitter.clone());
+        let supervision = Supervision { report, pulses, jitter, thread };
         let sandbox_deps = SandboxDeps {
             node: bench.node.clone(),
             task: task.clone(),
@@ -53,35 +55,39 @@ impl Children {
             gate: bench.gate.clone(),
             choice: bench.choice.clone(),
         };
-        let sandbox = supervise("sandbox", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
-            SandboxActor::new(sandbox_deps)
-        });
-        let reasoner = supervise("reasoner", Policy::TASK, report.clone(), &deps.pulses, jitter(), |_| {
-            ReasonerActor::new(reasoner_deps)
-        });
+        let sandbox = supervision.start("sandbox", Policy::TASK, |_| SandboxActor::new(sandbox_deps));
+        let reasoner = supervision.start("reasoner", Policy::TASK, |_| ReasonerActor::new(reasoner_deps));
         let place = Arc::new(Mutex::new(place));
-        let runner_deps = RunnerDeps {
-            task: task.clone(),
-            bench: bench.clone(),
-            sandbox: sandbox.addr,
-            reasoner: reasoner.addr,
-            supervisor,
-            place: place.clone(),
-            has_begun: Arc::new(AtomicBool::new(is_taken_up)),
-        };
-        let runner = supervise("runner", Policy::TASK, report, &deps.pulses, jitter(), |_| {
-            TaskRunner::new(runner_deps)
+        let (task, supervisor) = (task.clone(), deps.supervisor.clone());
+        let runner_place = place.clone();
+        let runner = supervision.start("runner", Policy::TASK, move |runner| {
+            TaskRunner::new(RunnerDeps {
+                task,
+                bench,
+                runner,
+                sandbox: sandbox.inbox,
+                reasoner: reasoner.inbox,
+                supervisor,
+                place: runner_place,
+                has_begun: Arc::new(AtomicBool::new(is_taken_up)),
+            })
         });
         Self {
-            runner: runner.addr,
+            runner: runner.inbox,
             orders: vec![runner.orders, reasoner.orders, sandbox.orders],
+            thread: number,
+            author,
             place,
             was_given_up: false,
         }
     }
 
-    pub(super) fn runner(&self) -> &Addr<TaskRunner> {
+    pub(super) fn runner(&self) -> &Inbox<TaskRunner> {
         &self.runner
+    }
+
+    pub(super) fn live_on(&self, thread: ThreadNumber) -> bool {
+        self.thread == Some(thread)
     }
 
     pub(super) fn take_place(&self) -> Option<OwnedSemaphorePermit> {
@@ -91,6 +97,7 @@ impl Children {
 
 impl Drop for Children {
     fn drop(&mut self) {
+        self.author.revoke();
         for orders in &self.orders {
             // One that has ended needs no order.
             let _ = orders.send(Order::Kill);

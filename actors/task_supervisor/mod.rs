@@ -1,9 +1,9 @@
 //! `TaskSupervisor`: the parent of every task's actors.
 //!
 //! Owns: for each task that is under way a `SandboxActor`, a `ReasonerActor` and a `TaskRunner`. Told: `TaskClaimed`,
-//! `TellTask`, `TaskOver`, `UnderWay`. Tells: the runners. Holds true: one set of actors a task; one task's failure
-//! touches no other; a task whose actors fail too often is given up in the journal, then cleaned up. On a restart:
-//! all sets are ended and started anew from the journal.
+//! `TellTask`, `TaskOver`, `UnderWay`, `ThreadBlocked`. Tells: the runners. Holds true: one set of actors a task, on a thread of
+//! its own; one task's failure touches no other; a set that is replaced records nothing more; a task whose actors fail too
+//! often is given up in the journal, then cleaned up. On a restart: all sets are ended and started anew from the journal.
 
 mod children;
 
@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use crate::jitter::Jitter;
 use crate::ports::journal::JournalError;
-use crate::supervisor::{ChildEvent, Pulses, Report, What};
+use crate::supervisor::{ChildEvent, Inbox, Pulses, Report, ThreadNumber, Threads, What};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_runner::{Happened, Workbench};
 
@@ -76,6 +76,9 @@ pub struct TaskSupervisorDeps {
     pub bench: Workbench,
     pub jitter: Jitter,
     pub pulses: Pulses,
+    pub threads: Threads,
+    /// Its own.
+    pub supervisor: Inbox<TaskSupervisor>,
     /// Set once the first life has begun: a later life takes up again what the last one had.
     pub has_lived: Arc<AtomicBool>,
 }
@@ -90,20 +93,13 @@ impl TaskSupervisor {
         Self { deps, tasks: HashMap::new() }
     }
 
-    fn begin(
-        &mut self,
-        task: TaskId,
-        place: Option<OwnedSemaphorePermit>,
-        is_taken_up: bool,
-        ctx: &mut Context<Self>,
-    ) {
-        let report = self.report(&task, ctx.address());
-        let children = Children::start(&self.deps, &task, (place, is_taken_up), report, ctx.address());
+    fn begin(&mut self, task: TaskId, place: Option<OwnedSemaphorePermit>, is_taken_up: bool) {
+        let children = Children::start(&self.deps, &task, (place, is_taken_up), self.report(&task));
         self.tasks.insert(task, children);
     }
 
-    fn report(&self, task: &TaskId, supervisor: Addr<Self>) -> Report {
-        let task = task.clone();
+    fn report(&self, task: &TaskId) -> Report {
+        let (task, supervisor) = (task.clone(), self.deps.supervisor.clone());
         Arc::new(move |ChildEvent { child, what }| match what {
             What::Failed { exit, restart_in } => {
                 warn!(%task, child, ?exit, ?restart_in, "actor failed and is started again");
@@ -131,10 +127,10 @@ impl TaskSupervisor {
                 sleep(JOURNAL_PAUSE).await;
             }
         };
-        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, ctx| {
+        ctx.spawn(unfinished.into_actor(self).map(|found, supervisor, _| {
             for task in found {
                 if !supervisor.tasks.contains_key(&task) {
-                    supervisor.begin(task, None, true, ctx);
+                    supervisor.begin(task, None, true);
                 }
             }
         }));
@@ -162,14 +158,14 @@ impl Actor for TaskSupervisor {
     }
 }
 
-crate::supervised!(TaskSupervisor);
+crate::supervised!(TaskSupervisor: TaskClaimed, TellTask, TaskOver, UnderWay, ThreadBlocked, ActorsFailed);
 
 impl Handler<TaskClaimed> for TaskSupervisor {
     type Result = ();
 
-    fn handle(&mut self, TaskClaimed { task, place }: TaskClaimed, ctx: &mut Context<Self>) {
+    fn handle(&mut self, TaskClaimed { task, place }: TaskClaimed, _: &mut Context<Self>) {
         if !self.tasks.contains_key(&task) {
-            self.begin(task, place, false, ctx);
+            self.begin(task, place, false);
         }
     }
 }
@@ -203,6 +199,31 @@ impl Handler<UnderWay> for TaskSupervisor {
     }
 }
 
+/// One of the actors that live on this thread blocks it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ThreadBlocked(pub ThreadNumber);
+
+impl Handler<ThreadBlocked> for TaskSupervisor {
+    type Result = ();
+
+    /// Whether a task does this again and again, its journal knows: it is taken up only so often.
+    fn handle(&mut self, ThreadBlocked(thread): ThreadBlocked, _: &mut Context<Self>) {
+        let Some(task) = self.tasks.iter().find(|(_, it)| it.live_on(thread)).map(|(task, _)| task.clone())
+        else {
+            return;
+        };
+        let Some(children) = self.tasks.remove(&task) else { return };
+        error!(%task, "an actor of the task blocks its thread, which is abandoned");
+        let (place, was_given_up) = (children.take_place(), children.was_given_up);
+        drop(children);
+        self.begin(task.clone(), place, true);
+        if let Some(children) = self.tasks.get_mut(&task) {
+            children.was_given_up = was_given_up;
+        }
+    }
+}
+
 /// One of a task's actors was given up.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -230,8 +251,8 @@ impl Handler<ActorsFailed> for TaskSupervisor {
             }
             task
         };
-        ctx.spawn(given_up.into_actor(self).map(move |task, supervisor, ctx| {
-            supervisor.begin(task.clone(), place, true, ctx);
+        ctx.spawn(given_up.into_actor(self).map(move |task, supervisor, _| {
+            supervisor.begin(task.clone(), place, true);
             if let Some(children) = supervisor.tasks.get_mut(&task) {
                 children.was_given_up = true;
             }

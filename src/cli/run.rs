@@ -30,13 +30,15 @@ pub(crate) fn run(global: &Global) -> anyhow::Result<Exit> {
 
 async fn serve(settings: Settings) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen().context("signals can't be listened to")?;
-    let drain_grace = settings.node.drain_grace.get();
+    let (drain_grace, blocked_after) = (settings.node.drain_grace.get(), settings.node.blocked_after.get());
     info!(node = %settings.node.name, version = env!("CARGO_PKG_VERSION"), "starts");
     let mut node = tokio::select! {
         started = RunningNode::start(settings) => started?,
         () = signals.next() => return Ok(Exit::Ok),
     };
-    let _watchdog = Watchdog::start(node.node().pulses.clone()).context("the watchdog can't be started")?;
+    let (pulses, abandon) = (node.node().pulses.clone(), node.node().tell_blocked());
+    let _watchdog =
+        Watchdog::start(pulses, blocked_after, abandon).context("the watchdog can't be started")?;
     info!(sandbox = node.sandbox, "watches its repositories");
     let exit = tokio::select! {
         () = signals.next() => Exit::Ok,

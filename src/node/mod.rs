@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
+use actix_rt::Arbiter;
 use bzzz_actors::node::{Node, Outside, Ports};
 use bzzz_actors::ports::claims::Claims;
 use bzzz_actors::ports::code::Code;
@@ -92,6 +93,7 @@ impl RunningNode {
             jitter: Arc::new(chance::jitter),
             nonce: Arc::new(chance::nonce),
             wall_clock_ms: chance::wall_clock_ms,
+            new_thread: Some(Arc::new(task_thread)),
         };
         let node = Node::start(ports, configure::node_config(&settings), outside);
         tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
@@ -123,6 +125,11 @@ impl RunningNode {
         info!(leases, "gave back what it held");
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
     }
+}
+
+/// Sockets and processes belong to the node's runtime: this one has a clock for restarts and probes, and nothing else to hold.
+fn task_thread() -> io::Result<Arbiter> {
+    Arbiter::try_with_tokio_rt(|| tokio::runtime::Builder::new_current_thread().enable_time().build())
 }
 
 async fn remove_sandboxes(sandboxes: &dyn Sandboxes, settings: &Settings) {

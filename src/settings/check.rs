@@ -82,6 +82,7 @@ pub(super) fn all(
 fn check_node(checks: &mut Checks<'_>, node: &Node) {
     checks.within("node.max_tasks", node.max_tasks, 1, 64);
     checks.within("node.drain_grace", node.drain_grace, secs(0), secs(HOUR_S));
+    checks.within("node.blocked_after", node.blocked_after, secs(2), secs(HOUR_S));
 }
 
 fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {

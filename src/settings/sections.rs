@@ -34,6 +34,7 @@ pub struct Node {
     pub data_dir: PathBuf,
     pub max_tasks: u32,
     pub drain_grace: HumanDuration,
+    pub blocked_after: HumanDuration,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The real program killed at every crash point and started again, and under random trouble (`make chaos`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod blocked;
 mod chaos;
 #[path = "../support/containers.rs"]
 mod containers;

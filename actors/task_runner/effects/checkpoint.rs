@@ -41,6 +41,6 @@ impl Tools {
         let Some(bundle) = self.unsaved_work(base).await? else { return Ok(()) };
         let produced = self.imported(base, bundle).await?;
         let event = TaskEvent::Checkpointed { produced };
-        Ok(self.runner.send(Happened(event)).await.map_err(Ended::from)?)
+        Ok(self.deps.runner.send(Happened(event)).await.map_err(Ended::from)?)
     }
 }

@@ -13,7 +13,7 @@ mod wrap_up;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use actix::{Addr, MailboxError};
+use actix::MailboxError;
 
 use crate::crash_points;
 use crate::ports::code::CodeError;
@@ -23,7 +23,7 @@ use crate::ports::sandbox::SandboxError;
 use crate::task::TaskEvent;
 use crate::task::life::{Effect, Task};
 
-use super::{RunnerDeps, TaskRunner};
+use super::RunnerDeps;
 
 /// How an effect ended.
 pub(super) enum Ended {
@@ -44,8 +44,6 @@ type Carried = Result<TaskEvent, Ended>;
 pub(super) struct Tools {
     pub(super) deps: RunnerDeps,
     pub(super) task: Task,
-    /// Told of what happens beside the effect's own end.
-    pub(super) runner: Addr<TaskRunner>,
 }
 
 impl Tools {

@@ -89,7 +89,7 @@ impl Tools {
         if let Some(failed) = ci.verdict(&checks) {
             let event = TaskEvent::CiFinished { commit: head.clone(), failed };
             // A runner that went down begins to watch anew.
-            let _ = self.runner.send(Happened(event)).await;
+            let _ = self.deps.runner.send(Happened(event)).await;
         }
     }
 }
