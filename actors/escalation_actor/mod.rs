@@ -34,6 +34,8 @@ pub struct AwaitAnswer {
     pub task: TaskId,
     pub key: String,
     pub marker: String,
+    /// How long it has been waited for already, also by earlier lives of the node.
+    pub waited: Duration,
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -50,7 +52,7 @@ pub struct EscalationDeps {
     pub forge: Arc<dyn Forge>,
     /// The pause between looks at an issue's comments.
     pub look_interval: Duration,
-    /// The longest that a task waits for an answer, from when this life of the actor heard of it.
+    /// The longest that a task waits for an answer.
     pub max_wait: Duration,
 }
 
@@ -104,10 +106,10 @@ impl Handler<AwaitAnswer> for EscalationActor {
     type Result = ();
 
     fn handle(&mut self, wait: AwaitAnswer, ctx: &mut Context<Self>) {
-        let AwaitAnswer { task, key, marker, mut answer } = wait;
+        let AwaitAnswer { task, key, marker, waited, mut answer } = wait;
         let from_webhook = self.answers_for(&task).subscribe();
         let (forge, every) = (self.deps.forge.clone(), self.deps.look_interval);
-        let until = Instant::now() + self.deps.max_wait;
+        let until = Instant::now() + self.deps.max_wait.saturating_sub(waited);
         let id = task.clone();
         let answered = async move {
             tokio::select! {

@@ -133,6 +133,7 @@ impl Node {
             pace: config.pace.clone(),
             choice: config.choice.clone(),
             log: log.clone(),
+            wall_clock_ms: outside.wall_clock_ms,
             forge: ports.forge.clone(),
             code: ports.code.clone(),
             sandboxes: ports.sandboxes.clone(),

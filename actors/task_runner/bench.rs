@@ -45,6 +45,8 @@ pub struct Workbench {
     pub pace: Pace,
     pub choice: ModelChoice,
     pub log: AuditLog,
+    /// Milliseconds since 1970, UTC.
+    pub wall_clock_ms: fn() -> u64,
     pub forge: Arc<dyn Forge>,
     pub code: Arc<dyn Code>,
     pub sandboxes: Arc<dyn Sandboxes>,

@@ -92,3 +92,26 @@ fn a_task_may_be_interrupted_by_more_stops_of_the_node_than_sandboxes_may_be_los
         node.stop().await;
     });
 }
+
+#[test]
+fn the_wait_for_a_persons_answer_does_not_begin_anew_with_the_node() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, "```help\nWhich fuel?\n```"]);
+        world.config.max_wait_for_human = 300 * MINUTE;
+        let node = world.start();
+        Story::of(&node).until_kind("escalated").await;
+        tokio::time::sleep(100 * MINUTE).await;
+        node.stop().await;
+        tokio::time::sleep(100 * MINUTE).await;
+
+        let node = world.start();
+        let began = tokio::time::Instant::now();
+        let TaskEvent::GaveUp { reason } = Story::of(&node).until_kind("gave_up").await else {
+            unreachable!()
+        };
+        assert!(reason.contains("nobody answered"), "{reason}");
+        let minutes = began.elapsed().as_secs() / 60;
+        assert!((90..=100).contains(&minutes), "200 minutes were waited before, then {minutes}");
+        node.stop().await;
+    });
+}

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
@@ -39,9 +39,10 @@ impl State {
 }
 
 /// A clock for all journals of the process; it starts anywhere.
-fn now_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap()
+/// The wall clock of a test: it begins when somebody first looks. Each test has a thread and a virtual time of its own.
+pub fn now_ms() -> u64 {
+    thread_local!(static START: Instant = Instant::now());
+    START.with(|start| u64::try_from(start.elapsed().as_millis()).unwrap())
 }
 
 impl MemoryJournal {

@@ -95,8 +95,12 @@ impl World {
             let node = config.node.clone();
             move || format!("{node}-{}", counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
         };
-        let outside =
-            Outside { jitter: no_jitter(), nonce: Arc::new(nonce), wall_clock_ms: || 0, new_thread: None };
+        let outside = Outside {
+            jitter: no_jitter(),
+            nonce: Arc::new(nonce),
+            wall_clock_ms: journal::now_ms,
+            new_thread: None,
+        };
         Node::start(ports, config, outside)
     }
 }
