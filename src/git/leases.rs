@@ -12,6 +12,7 @@ use bzzz_actors::task::{RepoId, Sha, TaskId};
 use super::Git;
 use super::command::{GitError, Input, KernelLimits, Overflow, Run};
 use super::import::init_borrowing;
+use super::left_overs;
 use super::mirror::has_hit_limit;
 use super::names::{branch_ref, claim_ref, seen_claim_ref};
 use super::remote::{Failure, allow_local, failure_of};
@@ -161,6 +162,7 @@ impl Git {
             }
             return Err(claims_error(&task.repo, output.failure()));
         }
+        left_overs::clear_reference(&claims, &seen);
         let run = Run::new("fetch").in_repository(&claims);
         let (run, scratch) = allow_local(run, &scratch);
         // A few commits at a time: packs would pile up.
@@ -219,6 +221,7 @@ impl Git {
         if count <= MAX_SAMPLED || self.tidying.swap(true, Ordering::AcqRel) {
             return;
         }
+        left_overs::clear_reference(&claims, "HEAD");
         let (program, tidying) = (self.program.clone(), self.tidying.clone());
         tokio::spawn(async move {
             let gc =

@@ -6,11 +6,13 @@
 mod archive;
 mod bundle;
 mod changes;
+mod collect;
 mod command;
 mod failure;
 mod home;
 mod import;
 mod leases;
+mod left_overs;
 mod mirror;
 mod names;
 mod objects;
@@ -36,6 +38,7 @@ use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
 use tokio::sync::Mutex;
 
 use crate::http::SetupError;
+pub use collect::{Collected, InUse};
 use command::Run;
 use home::{Home, Locks};
 use mirror::Mirrors;

@@ -1,10 +1,12 @@
 //! The names of references. All of them are computed here; none is taken from an issue, a model or a peer.
 
-use bzzz_actors::task::{NodeId, TaskId};
+use bzzz_actors::task::{NodeId, Sha, TaskId};
 
 /// Where leases live on the server. Not under `refs/heads`: it is no branch, and starts no pipeline.
 const CLAIMS: &str = "refs/bzzz/claims";
 const PROBES: &str = "refs/bzzz/probe";
+/// What a mirror holds beside branches: commits that tasks stand on.
+pub(super) const KEPT: &str = "refs/kept";
 
 pub(super) fn claim_ref(task: &TaskId) -> String {
     format!("{CLAIMS}/{}", task.number)
@@ -22,6 +24,10 @@ pub(super) fn probe_ref(node: &NodeId) -> String {
 /// The claim as it was last fetched to this host.
 pub(super) fn seen_claim_ref(task: &TaskId) -> String {
     format!("refs/seen/{}/{}/{}", task.repo.owner(), task.repo.name(), task.number)
+}
+
+pub(super) fn kept_ref(commit: &Sha) -> String {
+    format!("{KEPT}/{commit}")
 }
 
 /// Whether `branch` is a branch's name by git's own rules (`git check-ref-format`). It comes from the forge, from Hive
