@@ -150,6 +150,10 @@ impl Claims for Git {
         self.read_lease(task).await
     }
 
+    async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError> {
+        self.server_claims(repo).await
+    }
+
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
         self.read_server_branch(task).await
     }

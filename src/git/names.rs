@@ -12,6 +12,16 @@ pub(super) fn claim_ref(task: &TaskId) -> String {
     format!("{CLAIMS}/{}", task.number)
 }
 
+/// The issue whose claim the reference `name` is.
+pub(super) fn claimed_issue(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(CLAIMS)?.strip_prefix('/')?;
+    number.parse().ok().filter(|parsed: &u64| *parsed > 0 && parsed.to_string() == number)
+}
+
+pub(super) fn claim_refs() -> String {
+    format!("{CLAIMS}/*")
+}
+
 pub(super) fn branch_ref(task: &TaskId) -> String {
     format!("refs/heads/{}", task.branch())
 }
@@ -55,6 +65,16 @@ mod tests {
     fn a_claim_is_no_branch() {
         let task: TaskId = "acme/rocket#7".parse().unwrap();
         assert_eq!(claim_ref(&task), "refs/bzzz/claims/7");
+        assert_eq!(claimed_issue("refs/bzzz/claims/7"), Some(7));
+        for other in [
+            "refs/bzzz/claims/07",
+            "refs/bzzz/claims/0",
+            "refs/bzzz/claims/+7",
+            "refs/heads/7",
+            "refs/bzzz/claims/7/8",
+        ] {
+            assert_eq!(claimed_issue(other), None, "{other}");
+        }
         assert_eq!(branch_ref(&task), "refs/heads/bzzz/issue-7");
         assert_eq!(seen_claim_ref(&task), "refs/seen/acme/rocket/7");
     }
