@@ -48,14 +48,14 @@ pub struct Collected {
 
 impl Git {
     /// Removes the task stores of every task but `in_use`: those of tasks whose end was recorded just before the node
-    /// was killed, or whose journal is gone. Only while no task is worked on. Returns how many.
-    pub fn collect_stores(&self, in_use: &[InUse]) -> std::io::Result<usize> {
+    /// was killed, or that another journal knew. Only while no task is worked on. Returns how many.
+    pub async fn collect_stores(&self, in_use: &[InUse]) -> std::io::Result<usize> {
         let kept: HashSet<PathBuf> = in_use.iter().map(|it| self.home.task(&it.task)).collect();
         let mut removed = 0;
         for entry in std::fs::read_dir(self.home.tasks())? {
             let path = entry?.path();
             if !kept.contains(&path) {
-                self.home.discard(&path)?;
+                self.home.discard(&path).await?;
                 removed += 1;
             }
         }
@@ -67,13 +67,12 @@ impl Git {
     pub async fn collect(&self, in_use: &[InUse], now: SystemTime) -> Collected {
         let mut collected = Collected::default();
         for (repo, path) in set_aside(&self.home.mirrors()) {
-            if is_older(&path.join(FETCHED_MARK), MIRROR_AGE, now) && self.discard(&repo, &path) {
+            if is_older(&path.join(FETCHED_MARK), MIRROR_AGE, now) && self.discard(&repo, &path).await {
                 collected.mirrors += 1;
             }
         }
         for repo in mirrored(&self.home.mirrors()) {
-            let bases: Option<Vec<&Sha>> = bases_of(&repo, in_use);
-            let outcome = match bases {
+            let outcome = match bases_of(&repo, in_use) {
                 None if self.is_unused(&repo, now) => {
                     self.remove_mirror(&repo, now).await.map(|()| collected.mirrors += 1)
                 }
@@ -103,18 +102,18 @@ impl Git {
         let failed = GitError::io("the data folder");
         // A task may have come while this waited.
         if self.is_unused(repo, now) {
-            self.home.discard(&self.home.mirror(repo)).map_err(&failed)?;
+            self.home.discard(&self.home.mirror(repo)).await.map_err(&failed)?;
             let archives = self.home.archives_of(repo);
             if archives.exists() {
-                self.home.discard(&archives).map_err(&failed)?;
+                self.home.discard(&archives).await.map_err(&failed)?;
             }
             tracing::info!(%repo, "mirror removed, nobody works from it");
         }
         Ok(())
     }
 
-    fn discard(&self, repo: &RepoId, path: &Path) -> bool {
-        let discarded = self.home.discard(path);
+    async fn discard(&self, repo: &RepoId, path: &Path) -> bool {
+        let discarded = self.home.discard(path).await;
         if let Err(error) = &discarded {
             tracing::warn!(%repo, %error, "a mirror that was set aside can't be removed");
         }

@@ -41,10 +41,12 @@ impl Home {
     }
 
     /// Removes a folder, so that whoever looks meanwhile, or after a crash, finds all of it or nothing.
-    pub(super) fn discard(&self, path: &Path) -> std::io::Result<()> {
+    pub(super) async fn discard(&self, path: &Path) -> std::io::Result<()> {
         let grave = self.work_folder()?;
         std::fs::rename(path, grave.path().join("gone"))?;
-        grave.close()
+        // Many files may be in it.
+        let closed = tokio::task::spawn_blocking(move || grave.close()).await;
+        closed.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
     pub(super) fn mirrors(&self) -> PathBuf {

@@ -36,15 +36,15 @@ fn in_use(tasks: &[Task]) -> Vec<InUse> {
 }
 
 /// What is removed before the first task is worked on.
-pub(super) fn at_start(git: &Git, tasks: &[Task]) {
-    match git.collect_stores(&in_use(tasks)) {
+pub(super) async fn at_start(git: &Git, tasks: &[Task]) {
+    match git.collect_stores(&in_use(tasks)).await {
         Ok(0) => {}
         Ok(stores) => info!(stores, "removed what tasks left that have ended"),
         Err(error) => warn!(%error, "what tasks left that have ended can't be removed"),
     }
 }
 
-/// The rounds, until this is dropped.
+/// The rounds, until they are ended or this is dropped.
 pub(super) struct Rounds(JoinHandle<()>);
 
 impl Rounds {
@@ -55,6 +55,13 @@ impl Rounds {
                 tokio::time::sleep(jitter(ROUND_PAUSE)).await;
             }
         }))
+    }
+
+    /// Ends the round that is under way too, with its git. Nothing of it holds the journal afterwards.
+    pub(super) async fn end(&mut self) {
+        self.0.abort();
+        // It ended by itself, or by this.
+        let _ = (&mut self.0).await;
     }
 }
 

@@ -55,7 +55,7 @@ pub struct RunningNode {
     pub journal: Arc<SqliteJournal>,
     /// Which sandbox it uses, for people.
     pub sandbox: String,
-    _collection: collect::Rounds,
+    collection: collect::Rounds,
 }
 
 impl RunningNode {
@@ -73,7 +73,7 @@ impl RunningNode {
         let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
         let sandbox = sandboxes.describe().await?;
         let tasks = collect::unfinished(&*journal).await?;
-        collect::at_start(&git, &tasks);
+        collect::at_start(&git, &tasks).await;
         let wanted = wanted_sandboxes(&tasks);
         let keep = |spec: &SandboxSpec| {
             spec.purpose == Purpose::Work && wanted.get(&spec.task).is_some_and(|epoch| *epoch == spec.epoch)
@@ -100,7 +100,7 @@ impl RunningNode {
         let node = Node::start(ports, configure::node_config(&settings), outside);
         tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
         let collection = collect::Rounds::start(git, journal.clone());
-        Ok(Self { node, sandboxes, settings, journal, sandbox, _collection: collection })
+        Ok(Self { node, sandboxes, settings, journal, sandbox, collection })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -117,13 +117,15 @@ impl RunningNode {
     }
 
     /// Stops at once.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        self.collection.end().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
     }
 
     /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
-    pub async fn surrender(self) {
+    pub async fn surrender(mut self) {
+        self.collection.end().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");
         remove_sandboxes(&*self.sandboxes, &self.settings).await;

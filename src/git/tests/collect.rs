@@ -180,9 +180,9 @@ async fn only_unfinished_tasks_keep_their_stores() {
     }
     let stores = || std::fs::read_dir(fixture.path("nodes/ann/tasks")).unwrap().count();
     assert_eq!(stores(), 2);
-    assert_eq!(node.collect_stores(&standing_on(Some(&base))).unwrap(), 1);
+    assert_eq!(node.collect_stores(&standing_on(Some(&base))).await.unwrap(), 1);
     assert!(fixture.path("nodes/ann/tasks/acme.rocket.7/objects.git").exists());
-    assert_eq!(node.collect_stores(&[]).unwrap(), 1);
+    assert_eq!(node.collect_stores(&[]).await.unwrap(), 1);
     assert_eq!(stores(), 0);
 }
 
