@@ -37,7 +37,7 @@ const HISTORIES: [(u64, &str, Option<f64>); 3] = [
 /// A past of 100,000 events with what others were told of each task, all of it settled, and its outputs and diffs.
 const PAST_TASKS: u64 = 1000;
 const PAST_EVENTS_OF_TASK: u64 = 100;
-const PAST_BLOBS_OF_TASK: u64 = 20;
+const PAST_BLOBS_OF_TASK: u64 = 1;
 
 const ROUNDS: usize = 7;
 const APPENDS_OF_ROUND: usize = 3200;
@@ -141,13 +141,15 @@ fn notices_of_task(task: &TaskId) -> Vec<Notice> {
 /// Writes the past, and returns how long the file is.
 async fn write_past(folder: &Path, with_notices: bool) -> u64 {
     let journal = open(folder);
+    let mut past = Vec::new();
     for number in 1..=PAST_TASKS {
         let task = task(number);
         let mut entries: Vec<Entry> = (1..=PAST_EVENTS_OF_TASK).map(|step| entry(&task, step)).collect();
         for (step, entry) in (1..).zip(&mut entries) {
             entry.notices = Vec::new();
             if let TaskEvent::CommandFinished { outcome, .. } = &mut entry.event
-                && step % (PAST_EVENTS_OF_TASK / PAST_BLOBS_OF_TASK) == 0
+                && with_notices
+                && step % (PAST_EVENTS_OF_TASK / PAST_BLOBS_OF_TASK) == 1
             {
                 outcome.whole = Some(journal.put_blob(format!("{number} {step}").as_bytes()).await.unwrap());
             }
@@ -156,10 +158,14 @@ async fn write_past(folder: &Path, with_notices: bool) -> u64 {
             entries[0].notices = notices_of_task(&task);
         }
         entries[PAST_EVENTS_OF_TASK as usize - 1].event = TaskEvent::CleanedUp { diff: None };
-        journal.append(entries).await.unwrap();
-        for lane in Lane::ALL {
-            journal.shed(lane, 0, "delivered").await.unwrap();
+        past.append(&mut entries);
+        if past.len() >= BATCH {
+            journal.append(std::mem::take(&mut past)).await.unwrap();
         }
+    }
+    journal.append(past).await.unwrap();
+    for lane in Lane::ALL {
+        journal.shed(lane, 0, "delivered").await.unwrap();
     }
     drop(journal);
     std::fs::metadata(folder.join("journal.db")).unwrap().len()
@@ -185,7 +191,7 @@ async fn long_past() -> Vec<Figure> {
     let per_task = |bytes: u64| vec![bytes as f64 / PAST_TASKS as f64 / 1024.0];
     let size = |name, bytes| Figure { name, unit: "KiB", goal: None, samples: per_task(bytes) };
     vec![
-        Figure::in_ms("start with 100,000 past events, 9,000 notices, 20,000 blobs", None, &starts),
+        Figure::in_ms("start with 100,000 past events, 9,000 notices, 1,000 blobs", None, &starts),
         Figure::in_ms("what waits, of all lanes, after it", None, &pending),
         size("journal of a task of 100 events", whole),
         size("of it what others were told", whole - bare),
