@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use bzzz::journal::SqliteJournal;
 use bzzz_actors::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
 use bzzz_actors::jitter::no_jitter;
+use bzzz_actors::ports::hive::HiveStatus;
 use bzzz_actors::ports::journal::{Entry, Journal, Seq};
+use bzzz_actors::ports::swarm::Announcement;
 use bzzz_actors::supervisor::{Policy, Pulses, Supervision};
-use bzzz_actors::task::{Ending, Epoch, Notice, Observed, TaskEvent, TaskId};
+use bzzz_actors::task::{Ending, Epoch, Lane, Notice, Observed, TaskEvent, TaskId};
 use figures::{Figure, print_table};
 use tokio::sync::mpsc;
 
@@ -33,6 +35,11 @@ const HISTORIES: [(u64, &str, Option<f64>); 3] = [
     (100_000, "node's start with 100,000 past events", Some(1000.0)),
 ];
 
+/// A past of 100,000 events with what others were told of each task, all of it settled, and its outputs and diffs.
+const PAST_TASKS: u64 = 1000;
+const PAST_EVENTS_OF_TASK: u64 = 100;
+const PAST_BLOBS_OF_TASK: u64 = 1;
+
 const ROUNDS: usize = 7;
 const APPENDS_OF_ROUND: usize = 3200;
 
@@ -44,6 +51,7 @@ fn main() {
         for (events, name, goal_ms) in HISTORIES {
             figures.push(Figure::in_ms(name, goal_ms, &starts(events).await));
         }
+        figures.extend(long_past().await);
     });
     print_table(&figures);
 }
@@ -100,6 +108,95 @@ async fn starts(events: u64) -> Vec<Duration> {
         samples.push(began.elapsed());
     }
     samples
+}
+
+/// What is told of a task that ends in a pull request, as its life tells it.
+fn notices_of_task(task: &TaskId) -> Vec<Notice> {
+    let labels =
+        |name: &str| Notice::IssueLabels { add: vec![name.into()], remove: vec!["in-progress".into()] };
+    let status = |status| Notice::HiveStatus {
+        status,
+        metadata: serde_json::json!({ "pull_request_url": format!("https://forge.example/{task}"), "steps": 40 }),
+    };
+    let completed = Announcement::Completed {
+        task: task.clone(),
+        epoch: Epoch::FIRST,
+        pull_request: "https://forge.example/acme/rocket/pull/1".into(),
+    };
+    vec![
+        labels("in-progress"),
+        Notice::IssueAssign,
+        Notice::IssueComment {
+            marker: "claim".into(),
+            body: "Bzzz node `bee-1` works on this issue (epoch 1).".into(),
+        },
+        Notice::HiveClaim,
+        status(HiveStatus::InProgress),
+        Notice::Announce { announcement: Announcement::Claimed { task: task.clone(), epoch: Epoch::FIRST } },
+        labels("completed"),
+        status(HiveStatus::Completed),
+        Notice::Announce { announcement: completed },
+    ]
+}
+
+/// Writes the past, and returns how long the file is.
+async fn write_past(folder: &Path, with_notices: bool) -> u64 {
+    let journal = open(folder);
+    let mut past = Vec::new();
+    for number in 1..=PAST_TASKS {
+        let task = task(number);
+        let mut entries: Vec<Entry> = (1..=PAST_EVENTS_OF_TASK).map(|step| entry(&task, step)).collect();
+        for (step, entry) in (1..).zip(&mut entries) {
+            entry.notices = Vec::new();
+            if let TaskEvent::CommandFinished { outcome, .. } = &mut entry.event
+                && with_notices
+                && step % (PAST_EVENTS_OF_TASK / PAST_BLOBS_OF_TASK) == 1
+            {
+                outcome.whole = Some(journal.put_blob(format!("{number} {step}").as_bytes()).await.unwrap());
+            }
+        }
+        if with_notices {
+            entries[0].notices = notices_of_task(&task);
+        }
+        entries[PAST_EVENTS_OF_TASK as usize - 1].event = TaskEvent::CleanedUp { diff: None };
+        past.append(&mut entries);
+        if past.len() >= BATCH {
+            journal.append(std::mem::take(&mut past)).await.unwrap();
+        }
+    }
+    journal.append(past).await.unwrap();
+    for lane in Lane::ALL {
+        journal.shed(lane, 0, "delivered").await.unwrap();
+    }
+    drop(journal);
+    std::fs::metadata(folder.join("journal.db")).unwrap().len()
+}
+
+async fn long_past() -> Vec<Figure> {
+    let bare = tempfile::tempdir().unwrap();
+    let bare = write_past(bare.path(), false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = write_past(folder.path(), true).await;
+    let (mut starts, mut pending) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let journal = open(folder.path());
+        assert_eq!(journal.unfinished().await.unwrap().len(), 0);
+        starts.push(began.elapsed());
+        let began = Instant::now();
+        for lane in Lane::ALL {
+            assert_eq!(journal.pending(lane, 64).await.unwrap().len(), 0);
+        }
+        pending.push(began.elapsed());
+    }
+    let per_task = |bytes: u64| vec![bytes as f64 / PAST_TASKS as f64 / 1024.0];
+    let size = |name, bytes| Figure { name, unit: "KiB", goal: None, samples: per_task(bytes) };
+    vec![
+        Figure::in_ms("start with 100,000 past events, 9,000 notices, 1,000 blobs", None, &starts),
+        Figure::in_ms("what waits, of all lanes, after it", None, &pending),
+        size("journal of a task of 100 events", whole),
+        size("of it what others were told", whole - bare),
+    ]
 }
 
 /// Entries a second through the logger's group commit, each writer waiting for its last before the next.

@@ -52,6 +52,10 @@ impl Candidates {
         Some((task, branch))
     }
 
+    pub(super) fn is_trying(&self, task: &TaskId) -> bool {
+        self.trying.contains(task)
+    }
+
     fn end(&mut self, task: &TaskId) {
         self.trying.remove(task);
     }

@@ -1,6 +1,6 @@
 //! `ClaimManager`: exactly one owner a task.
 //!
-//! Owns: the leases that this node holds. Told: `TaskFound`, `PersonCalled`, `Publish`, `Release`, and its own ticks.
+//! Owns: the leases that this node holds. Told: `TaskFound`, `PersonCalled`, `RepositoryListed`, `Publish`, `Release`, and its own ticks.
 //! Tells: the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim
 //! reference or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
 //! together with a lease that is still ours. On a restart: the leases are looked up from the journal and the claim
@@ -8,6 +8,7 @@
 
 mod acquire;
 mod candidates;
+mod collection;
 mod desk;
 mod failed;
 mod lease;
@@ -36,12 +37,14 @@ use crate::task::{NodeId, Sha, TaskEvent, TaskId};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told};
 
 use candidates::Candidates;
+use collection::Collection;
 use desk::{Desk, DeskError};
 use failed::Failed;
 use lease::{Act, Lease};
 use rules::{Decision, Watch};
 use taking_up::Recovery;
 
+pub use collection::RepositoryListed;
 pub use rules::Timing;
 pub(crate) use surrender::surrender;
 
@@ -124,6 +127,7 @@ pub struct ClaimManager {
     candidates: Candidates,
     failed: Failed,
     recovery: Recovery,
+    collection: Collection,
     takes_no_more: bool,
 }
 
@@ -142,6 +146,7 @@ impl ClaimManager {
             candidates: Candidates::default(),
             failed: Failed::default(),
             recovery: Recovery::default(),
+            collection: Collection::default(),
             takes_no_more: false,
         }
     }
@@ -250,7 +255,7 @@ impl Actor for ClaimManager {
     }
 }
 
-crate::supervised!(ClaimManager: TaskFound, Publish, Release, TakeNoMore, PersonCalled);
+crate::supervised!(ClaimManager: TaskFound, Publish, Release, TakeNoMore, PersonCalled, RepositoryListed);
 
 impl Handler<TaskFound> for ClaimManager {
     type Result = ();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ports::claims::{LeaseState, SeenLease};
+use crate::ports::claims::{LeaseRecord, LeaseState, SeenLease};
 use crate::task::{Epoch, Sha, TaskId};
 
 /// No node's record makes others wait longer than this, whatever it says.
@@ -30,6 +30,11 @@ pub(super) enum Decision {
     Take { previous: Option<Sha>, epoch: Epoch },
     /// It is another's, for all that is known.
     Leave { holder: String },
+}
+
+/// How long a lease lasts for those who watch it.
+pub(super) fn ttl_of(record: &LeaseRecord, timing: &Timing) -> Duration {
+    Duration::from_secs(record.ttl_s).clamp(timing.ttl, MAX_FOREIGN_TTL.max(timing.ttl))
 }
 
 /// What was seen of others' leases, and since when. Lost on a restart: then everyone waits again, which is safe.
@@ -61,7 +66,7 @@ impl Watch {
             self.seen.remove(task);
             return take;
         }
-        let ttl = Duration::from_secs(record.ttl_s).clamp(timing.ttl, MAX_FOREIGN_TTL.max(timing.ttl));
+        let ttl = ttl_of(record, timing);
         let since = self.same_since(task, &lease.sha, now);
         if now.duration_since(since) >= ttl + timing.grace {
             return take;
@@ -86,7 +91,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::claims::LeaseRecord;
 
     const TIMING: Timing = Timing {
         ttl: Duration::from_secs(900),

@@ -74,6 +74,9 @@ pub trait Claims: Send + Sync {
     /// The task's claim reference as it is on the server now.
     async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError>;
 
+    /// The claim references of a repository, each with its issue's number, as far as their list is not too long.
+    async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError>;
+
     /// The task's branch as it is on the server now.
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError>;
 

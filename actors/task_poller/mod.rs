@@ -1,7 +1,7 @@
 //! `TaskPoller`: finds issues that want to be worked on.
 //!
 //! Owns: which repositories are watched, and when each is polled next. Told: its own ticks. Tells: `ClaimManager`
-//! each issue that is free or calls for a person, every time it is seen; the supervisor of tasks when an issue under
+//! each issue that is free or calls for a person, every time it is seen, and which are open; the supervisor of tasks when an issue under
 //! way is not wanted any more. Holds true: a repository is polled by one request at a time, never before the forge
 //! allows it; one that fails holds up no other. On a restart: every repository is polled again at once.
 
@@ -16,7 +16,7 @@ use actix::prelude::*;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use crate::claim_manager::{ClaimManager, PersonCalled, TaskFound};
+use crate::claim_manager::{ClaimManager, PersonCalled, RepositoryListed, TaskFound};
 use crate::jitter::Jitter;
 use crate::ports::claims::Claims;
 use crate::ports::forge::{Forge, ForgeError};
@@ -195,7 +195,9 @@ async fn poll_once(deps: &PollerDeps, due: &Due) -> Result<Option<Duration>, Not
     let list = list.map_err(NotPolled::Forge)?;
     debug!(%repo, issues = list.issues.len(), changed = list.changed, "polled");
     see_after_those_under_way(deps, repo, &list.issues).await;
+    let open = list.issues.iter().map(|issue| issue.number).collect();
     // A manager that is being restarted hears of it the next time.
+    let _ = deps.claims.send(RepositoryListed { repo: repo.clone(), open }).await;
     for issue in list.issues {
         let task = TaskId::new(repo.clone(), issue.number);
         if issue.has_label(label::NEEDS_HUMAN) {

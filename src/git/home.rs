@@ -23,7 +23,7 @@ impl Home {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        for folder in [work, home.root.join("mirrors"), home.root.join("archives"), home.root.join("tasks")] {
+        for folder in [work, home.mirrors(), home.archives(), home.tasks()] {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::create_dir(home.empty())?;
@@ -40,8 +40,21 @@ impl Home {
         tempfile::Builder::new().prefix("w").tempdir_in(self.root.join("git-work"))
     }
 
+    /// Removes a folder, so that whoever looks meanwhile, or after a crash, finds all of it or nothing.
+    pub(super) async fn discard(&self, path: &Path) -> std::io::Result<()> {
+        let grave = self.work_folder()?;
+        std::fs::rename(path, grave.path().join("gone"))?;
+        // Many files may be in it.
+        let closed = tokio::task::spawn_blocking(move || grave.close()).await;
+        closed.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    pub(super) fn mirrors(&self) -> PathBuf {
+        self.root.join("mirrors")
+    }
+
     pub(super) fn mirror(&self, repo: &RepoId) -> PathBuf {
-        self.root.join("mirrors").join(repo.owner()).join(format!("{}.git", repo.name()))
+        self.mirrors().join(repo.owner()).join(format!("{}.git", repo.name()))
     }
 
     pub(super) fn archives(&self) -> PathBuf {
@@ -49,11 +62,19 @@ impl Home {
     }
 
     pub(super) fn archive(&self, repo: &RepoId, base: &Sha) -> PathBuf {
-        self.archives().join(repo.owner()).join(repo.name()).join(format!("{base}.tar"))
+        self.archives_of(repo).join(format!("{base}.tar"))
+    }
+
+    pub(super) fn archives_of(&self, repo: &RepoId) -> PathBuf {
+        self.archives().join(repo.owner()).join(repo.name())
+    }
+
+    pub(super) fn tasks(&self) -> PathBuf {
+        self.root.join("tasks")
     }
 
     pub(super) fn task(&self, task: &TaskId) -> PathBuf {
-        self.root.join("tasks").join(task.slug())
+        self.tasks().join(task.slug())
     }
 
     pub(super) fn store(&self, task: &TaskId) -> PathBuf {

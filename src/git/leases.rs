@@ -10,10 +10,11 @@ use bzzz_actors::ports::claims::{ClaimsError, LeaseRecord, SeenLease};
 use bzzz_actors::task::{RepoId, Sha, TaskId};
 
 use super::Git;
-use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::command::{GitError, Input, KernelLimits, Overflow, Run, SMALL_OUTPUT_BYTES};
 use super::import::init_borrowing;
+use super::left_overs;
 use super::mirror::has_hit_limit;
-use super::names::{branch_ref, claim_ref, seen_claim_ref};
+use super::names::{branch_ref, claim_ref, claim_refs, claimed_issue, seen_claim_ref};
 use super::remote::{Failure, allow_local, failure_of};
 
 /// The longest message of a lease commit that is read, in bytes. Ours have some hundred.
@@ -112,6 +113,24 @@ impl Git {
         Ok(Some(SeenLease { sha, record }))
     }
 
+    /// The claims of a repository, the first some ten thousand.
+    pub(super) async fn server_claims(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError> {
+        let run = Run::new("ls-remote")
+            .arg(self.remote.url(repo))
+            .arg(claim_refs())
+            .max_output(SMALL_OUTPUT_BYTES, Overflow::Drop)
+            .timeout(self.options.limits.claim_timeout);
+        let output = self.program.run(self.remote.allow(run)).await.and_then(|output| output.checked());
+        let output = output.map_err(|error| claims_error(repo, error))?;
+        // A line that was cut may name another issue.
+        let whole = output.stdout.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n"));
+        let claim = |line: &[u8]| {
+            let (id, name) = std::str::from_utf8(line).ok()?.trim_end().split_once('\t')?;
+            Some((claimed_issue(name)?, id.parse().ok()?))
+        };
+        Ok(whole.filter_map(claim).collect())
+    }
+
     async fn has_branches(&self, repo: &RepoId) -> Result<bool, ClaimsError> {
         let run = Run::new("ls-remote")
             .arg("--heads")
@@ -161,6 +180,7 @@ impl Git {
             }
             return Err(claims_error(&task.repo, output.failure()));
         }
+        left_overs::clear_reference(&claims, &seen);
         let run = Run::new("fetch").in_repository(&claims);
         let (run, scratch) = allow_local(run, &scratch);
         // A few commits at a time: packs would pile up.
@@ -219,6 +239,7 @@ impl Git {
         if count <= MAX_SAMPLED || self.tidying.swap(true, Ordering::AcqRel) {
             return;
         }
+        left_overs::clear_reference(&claims, "HEAD");
         let (program, tidying) = (self.program.clone(), self.tidying.clone());
         tokio::spawn(async move {
             let gc =

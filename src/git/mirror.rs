@@ -1,35 +1,40 @@
 //! One bare mirror for each repository, with the branches that work starts from.
 //!
-//! Holds true: an object that was once in a mirror stays in it, since tasks stand on commits that the server may have
-//! dropped from its branches; a mirror that git can't read is moved aside and fetched anew, never repaired.
+//! Holds true: an object that a task stands on stays in its mirror, since the server may have dropped it from its
+//! branches ([`super::collect`] says what goes); a mirror comes to its place whole; one that git can't read is moved
+//! aside and fetched anew, never repaired.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bzzz_actors::ports::code::CodeError;
 use bzzz_actors::task::{Base, RepoId, Sha};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
+use super::collect::touch;
 use super::command::{GitError, KernelLimits, Run};
 use super::failure::code_error;
 use super::home::{Home, Locks};
-use super::names::is_branch_name;
+use super::left_overs::{self, unfinished_packs};
+use super::names::{is_branch_name, kept_ref};
 use super::options::GitLimits;
 use super::program::Program;
 use super::remote::{Failure, Remote, failure_of};
 
 /// Each fetch adds a pack, and each pack makes every look-up slower.
 const MAX_PACKS: usize = 50;
+/// Its age tells when a mirror was last fetched into.
+pub(super) const FETCHED_MARK: &str = "fetched";
 /// For putting the packs of a mirror together.
 const REPACK_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Default)]
-struct MirrorLock {
-    /// One fetch at a time.
-    fetching: Mutex<()>,
+pub(super) struct MirrorLock {
+    /// One fetch at a time, and nothing else that changes the mirror meanwhile.
+    pub(super) fetching: Mutex<()>,
     /// Written only while a mirror is exchanged for another; held for reading by all that reads it.
-    standing: Arc<RwLock<()>>,
+    pub(super) standing: Arc<RwLock<()>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,10 @@ impl Mirrors {
         }
     }
 
+    pub(super) fn lock_of(&self, repo: &RepoId) -> Arc<MirrorLock> {
+        self.locks.of(repo)
+    }
+
     pub(super) async fn hold(&self, repo: &RepoId) -> Mirror {
         let standing = self.locks.of(repo).standing.clone().read_owned().await;
         Mirror { path: self.home.mirror(repo), _standing: standing }
@@ -74,11 +83,7 @@ impl Mirrors {
         let _fetching = lock.fetching.lock().await;
         let name = format!("refs/heads/{branch}");
         let refspec = format!("+{name}:{name}");
-        let mut fetched = self.fetch_into(&self.home.mirror(repo), repo, &refspec, &name).await;
-        if let Err(MirrorError::Unreadable(problem)) = &fetched {
-            tracing::warn!(%repo, %problem, "mirror can't be used and is fetched anew");
-            fetched = self.rebuild(repo, &refspec, &name).await;
-        }
+        let fetched = self.fetch(repo, &refspec, &name).await;
         let tip = match fetched {
             Ok(tip) => tip,
             Err(MirrorError::NoSuchRef) => return Err(self.missing_branch(repo, branch).await),
@@ -100,16 +105,25 @@ impl Mirrors {
         Ok(self.hold(repo).await)
     }
 
+    async fn fetch(&self, repo: &RepoId, refspec: &str, name: &str) -> Result<Sha, MirrorError> {
+        let place = self.home.mirror(repo);
+        if !place.exists() {
+            return self.rebuild(repo, refspec, name).await;
+        }
+        let fetched = self.fetch_into(&place, repo, refspec, name).await;
+        if let Err(MirrorError::Unreadable(problem)) = &fetched {
+            tracing::warn!(%repo, %problem, "mirror can't be used and is fetched anew");
+            return self.rebuild(repo, refspec, name).await;
+        }
+        fetched
+    }
+
     async fn fetch_commit(&self, repo: &RepoId, commit: &Sha) -> Result<(), CodeError> {
         let lock = self.locks.of(repo);
         let _fetching = lock.fetching.lock().await;
-        let name = format!("refs/kept/{commit}");
+        let name = kept_ref(commit);
         let refspec = format!("+{commit}:{name}");
-        let mut fetched = self.fetch_into(&self.home.mirror(repo), repo, &refspec, &name).await;
-        if let Err(MirrorError::Unreadable(problem)) = &fetched {
-            tracing::warn!(%repo, %problem, "mirror can't be used and is fetched anew");
-            fetched = self.rebuild(repo, &refspec, &name).await;
-        }
+        let fetched = self.fetch(repo, &refspec, &name).await;
         match fetched {
             Ok(_) => Ok(()),
             Err(MirrorError::Server(error)) => Err(error),
@@ -124,7 +138,7 @@ impl Mirrors {
     pub(super) async fn renew(&self, repo: &RepoId, commit: &Sha) -> Result<Mirror, CodeError> {
         let lock = self.locks.of(repo);
         let fetching = lock.fetching.lock().await;
-        let name = format!("refs/kept/{commit}");
+        let name = kept_ref(commit);
         let renewed = self.rebuild(repo, &format!("+{commit}:{name}"), &name).await;
         renewed.map_err(|error| match error {
             MirrorError::Server(error) => error,
@@ -143,7 +157,7 @@ impl Mirrors {
         Ok(self.program.run(run).await.map_err(code_error)?.is_success())
     }
 
-    /// Builds the mirror in a work folder and puts it in the place of the old one, which is kept once.
+    /// Builds the mirror in a work folder and puts it in its place. An old one is set aside, the last of them.
     async fn rebuild(&self, repo: &RepoId, refspec: &str, name: &str) -> Result<Sha, MirrorError> {
         let folder = self.home.work_folder().map_err(local)?;
         let fresh = folder.path().join("mirror.git");
@@ -158,12 +172,18 @@ impl Mirrors {
         }
         if place.exists() {
             tokio::fs::rename(&place, &broken).await.map_err(local)?;
+            // How long it is kept counts from now; one whose folder takes no file has its time from its next look.
+            let _ = touch(&broken.join(FETCHED_MARK), SystemTime::now());
+        }
+        if let Some(owner) = place.parent() {
+            tokio::fs::create_dir_all(owner).await.map_err(local)?;
         }
         tokio::fs::rename(&fresh, &place).await.map_err(local)?;
         Ok(tip)
     }
 
     /// Fetches into the repository at `path`, which is made when it is missing, and returns what `name` is then.
+    /// Whoever calls it sees to it that nothing else changes the repository meanwhile.
     async fn fetch_into(
         &self,
         path: &Path,
@@ -185,18 +205,19 @@ impl Mirrors {
             .arg(refspec)
             .timeout(self.fetch_timeout)
             .kernel_limits(KernelLimits { file_bytes: Some(self.max_pack_bytes), ..KernelLimits::default() });
-        drop_unfinished_packs(path);
+        left_overs::clear(path);
         let output = self.program.run(self.remote.allow(fetch)).await.map_err(server)?;
         if !output.is_success() {
             let max = self.max_pack_bytes;
             let is_too_large = has_hit_limit(path, max);
-            drop_unfinished_packs(path);
+            left_overs::clear(path);
             if is_too_large {
                 let problem = format!("{repo}: it is larger than the limit for repositories, {max} bytes");
                 return Err(MirrorError::Server(CodeError::Failed(problem)));
             }
             return Err(fetch_problem(repo, &output.stderr, output.failure()));
         }
+        touch(&path.join(FETCHED_MARK), SystemTime::now()).map_err(local)?;
         // Reads the commit itself, which a fetch that had nothing to do did not.
         let tip = self.local(Run::new("rev-list").in_repository(path).args(["-1", name, "--"])).await?;
         tip.parse()
@@ -233,18 +254,22 @@ impl Mirrors {
         }
     }
 
+    pub(super) fn packs(mirror: &Path) -> usize {
+        let is_pack = |e: &std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "pack");
+        std::fs::read_dir(mirror.join("objects/pack")).map_or(0, |it| it.flatten().filter(is_pack).count())
+    }
+
     async fn repack_if_scattered(&self, repo: &RepoId) {
         let path = self.home.mirror(repo);
-        let packs = std::fs::read_dir(path.join("objects/pack")).map_or(0, |entries| {
-            let is_pack = |e: &std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "pack");
-            entries.flatten().filter(is_pack).count()
-        });
+        let packs = Self::packs(&path);
         if packs <= MAX_PACKS {
             return;
         }
+        // Rolls small packs into larger ones and leaves alone what is large already, and the pack of objects that
+        // nothing holds, which would otherwise never grow old.
         let repack = Run::new("repack")
             .in_repository(&path)
-            .args(["-a", "-d", "--keep-unreachable", "--quiet"])
+            .args(["--geometric=2", "-d", "--quiet"])
             .timeout(REPACK_TIMEOUT);
         match self.program.run(repack).await.and_then(|o| o.checked()) {
             Ok(_) => tracing::debug!(%repo, packs, "put the packs of the mirror together"),
@@ -268,21 +293,6 @@ fn local(error: std::io::Error) -> MirrorError {
 
 fn server(error: GitError) -> MirrorError {
     MirrorError::Server(code_error(error))
-}
-
-/// Removes what fetches that were killed left. Only while nothing else fetches into the repository.
-fn drop_unfinished_packs(repository: &Path) {
-    for (path, _) in unfinished_packs(repository) {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "an unfinished pack can't be removed");
-        }
-    }
-}
-
-fn unfinished_packs(repository: &Path) -> Vec<(PathBuf, u64)> {
-    let entries = std::fs::read_dir(repository.join("objects/pack")).into_iter().flatten().flatten();
-    let unfinished = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"tmp_pack_"));
-    unfinished.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len()))).collect()
 }
 
 /// Whether a fetch ended at the limit for files: the kernel ends it without a word.

@@ -6,11 +6,13 @@
 mod archive;
 mod bundle;
 mod changes;
+mod collect;
 mod command;
 mod failure;
 mod home;
 mod import;
 mod leases;
+mod left_overs;
 mod mirror;
 mod names;
 mod objects;
@@ -36,6 +38,7 @@ use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
 use tokio::sync::Mutex;
 
 use crate::http::SetupError;
+pub use collect::{Collected, InUse};
 use command::Run;
 use home::{Home, Locks};
 use mirror::Mirrors;
@@ -145,6 +148,10 @@ impl Code for Git {
 impl Claims for Git {
     async fn read(&self, task: &TaskId) -> Result<Option<SeenLease>, ClaimsError> {
         self.read_lease(task).await
+    }
+
+    async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError> {
+        self.server_claims(repo).await
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {

@@ -207,6 +207,8 @@ pub(super) fn failure_of(stderr: &str) -> Failure {
         "curl 5",
         "curl 9",
         "internal server error",
+        // A lock that a killed git left is removed once it is old.
+        "another git process seems to be running",
     ];
     if says(&passing) { Failure::Passing } else { Failure::Other }
 }
@@ -253,6 +255,11 @@ mod tests {
             ("remote: Permission to a/b.git denied to user.", Failure::Denied),
             ("fatal: write error: Permission denied", Failure::Passing),
             ("error: failed to write new configuration file /d/w1/objects.git/config.lock", Failure::Passing),
+            (
+                "error: cannot lock ref 'refs/heads/x': Unable to create '/d/x.lock': File exists.; ; Another git \
+                 process seems to be running in this repository, e.g.",
+                Failure::Passing,
+            ),
             ("fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Failure::Passing),
         ];
         for (text, expected) in cases {

@@ -13,6 +13,7 @@ use super::Git;
 use super::command::{Input, Run};
 use super::failure::{code_error, disk_error};
 use super::import::{Import, init_borrowing};
+use super::left_overs;
 
 /// The imports that are kept: the recorded one, the one being recorded, and one more for a person who looks.
 const KEPT_IMPORTS: usize = 3;
@@ -114,6 +115,7 @@ impl Git {
         let commit = self.commit_tree(task, base, tree, "The work so far").await?;
         let store = self.home.store(task);
         let name = "refs/heads/work";
+        left_overs::clear(&store);
         let update = Run::new("update-ref").in_repository(&store).args([name, commit.as_str()]);
         self.program.run(update).await.and_then(|output| output.checked()).map_err(code_error)?;
         let folder = self.home.work_folder().map_err(disk_error)?;

@@ -29,12 +29,16 @@ impl Blobs {
         Ok(())
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn unfinished(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
     /// The place of a blob; `None` when the name is not a hash, so that no name leads out of the folder.
-    fn path(&self, blob: &BlobRef) -> Option<PathBuf> {
+    pub(super) fn path(&self, blob: &BlobRef) -> Option<PathBuf> {
         let is_hash = blob.0.len() == 64 && blob.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let (folder, file) = is_hash.then(|| blob.0.split_at(2))?;
         Some(self.root.join(folder).join(file))

@@ -12,6 +12,7 @@
 //! - A batch that a crash cut is thrown away at the next opening, which says so; an answered one that does not read any
 //!   more, or an entry that is not what was recorded, makes it refuse (`wal`, `verify`).
 //! - Entries are numbered from 1 without a gap, and no entry is changed or removed (`chain`, `schema`).
+//! - A blob that no entry names is removed at the opening (`unnamed`).
 //! - One thread writes (`writer`); reads go by a connection of their own and see every answered append.
 //! - An append that fails leaves what was there before. (Should the disk fail in the very moment of a commit and the
 //!   machine then crash, a batch may turn up whole that was answered with an error.)
@@ -23,6 +24,7 @@ mod lock;
 mod reader;
 mod schema;
 mod store;
+mod unnamed;
 mod verify;
 mod wal;
 mod writer;
@@ -39,6 +41,7 @@ pub use error::{JournalOpenError, VerifyError};
 use lock::DataLock;
 pub use reader::JournalReader;
 use store::Store;
+use tracing::{info, warn};
 pub use verify::VerifyReport;
 use writer::Writer;
 
@@ -62,7 +65,13 @@ impl SqliteJournal {
         let lock = DataLock::acquire(data_dir)?;
         let blobs = Blobs::in_folder(data_dir);
         blobs.prepare().map_err(unusable)?;
-        let (store, cut_bytes) = Store::open(data_dir, node)?;
+        let mut named = unnamed::Named::default();
+        let (store, cut_bytes) = Store::open(data_dir, node, |raw| named.note(raw))?;
+        match unnamed::remove(&blobs, &named) {
+            Ok(0) => {}
+            Ok(removed) => info!(removed, "removed outputs and diffs that no entry names"),
+            Err(error) => warn!(%error, "outputs and diffs that no entry names can't be removed"),
+        }
         blobs::sync_folder(data_dir).map_err(unusable)?;
         let reader = Arc::new(Mutex::new(JournalReader::open(data_dir)?));
         let writer = Writer::start(store).map_err(unusable)?;

@@ -22,8 +22,12 @@ pub(super) struct Store {
 
 impl Store {
     /// Refuses a file in which an entry is not what was recorded, or is hidden from those who look for it.
-    /// Returns also how many bytes of an unfinished batch were thrown away.
-    pub(super) fn open(data_dir: &Path, node: NodeId) -> Result<(Self, u64), JournalOpenError> {
+    /// Calls `see` for each entry. Returns also how many bytes of an unfinished batch were thrown away.
+    pub(super) fn open(
+        data_dir: &Path,
+        node: NodeId,
+        mut see: impl FnMut(&RawEntry),
+    ) -> Result<(Self, u64), JournalOpenError> {
         let path = schema::file_in(data_dir);
         let damaged = |why: String| JournalOpenError::Damaged { path: path.clone(), why };
         let unavailable = |error: std::io::Error| JournalOpenError::Unavailable {
@@ -35,8 +39,11 @@ impl Store {
             return Err(damaged(why));
         }
         let connection = schema::open_to_write(&path)?;
-        let head =
-            verify::entries(&connection, |_| Ok(())).map_err(|wrong| damaged(wrong.place_and_why()))?;
+        let checked = verify::entries(&connection, |raw| {
+            see(raw);
+            Ok(())
+        });
+        let head = checked.map_err(|wrong| damaged(wrong.place_and_why()))?;
         if rest.bytes > 0 {
             let (cut_bytes, last) = (rest.bytes, head.seq);
             warn!(

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod chance;
+mod collect;
 mod configure;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use bzzz_actors::node::{Node, Outside, Ports};
 use bzzz_actors::ports::claims::Claims;
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::ports::forge::{Forge, ForgeError};
-use bzzz_actors::ports::journal::{Journal, JournalError, Seq};
+use bzzz_actors::ports::journal::JournalError;
 use bzzz_actors::ports::model::{Model, ModelError};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::life::Task;
@@ -55,6 +56,7 @@ pub struct RunningNode {
     pub journal: Arc<SqliteJournal>,
     /// Which sandbox it uses, for people.
     pub sandbox: String,
+    collection: collect::Rounds,
 }
 
 impl RunningNode {
@@ -71,7 +73,9 @@ impl RunningNode {
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
         let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
         let sandbox = sandboxes.describe().await?;
-        let wanted = wanted_sandboxes(&*journal).await?;
+        let tasks = collect::unfinished(&*journal).await?;
+        collect::at_start(&git, &tasks).await;
+        let wanted = wanted_sandboxes(&tasks);
         let keep = |spec: &SandboxSpec| {
             spec.purpose == Purpose::Work && wanted.get(&spec.task).is_some_and(|epoch| *epoch == spec.epoch)
         };
@@ -82,7 +86,7 @@ impl RunningNode {
             journal: journal.clone(),
             forge,
             claims: git.clone() as Arc<dyn Claims>,
-            code: git as Arc<dyn Code>,
+            code: git.clone() as Arc<dyn Code>,
             sandboxes: sandboxes.clone(),
             model: model.clone(),
             swarm: Arc::new(Alone),
@@ -97,7 +101,8 @@ impl RunningNode {
         };
         let node = Node::start(ports, configure::node_config(&settings), outside);
         tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
-        Ok(Self { node, sandboxes, settings, journal, sandbox })
+        let collection = collect::Rounds::start(git, journal.clone());
+        Ok(Self { node, sandboxes, settings, journal, sandbox, collection })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -114,13 +119,15 @@ impl RunningNode {
     }
 
     /// Stops at once.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        self.collection.end().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
     }
 
     /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
-    pub async fn surrender(self) {
+    pub async fn surrender(mut self) {
+        self.collection.end().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
@@ -140,16 +147,9 @@ async fn remove_sandboxes(sandboxes: &dyn Sandboxes, settings: &Settings) {
 
 /// The tasks whose sandbox an earlier life of the node may have left and that go on in it. All other sandboxes are
 /// strays.
-async fn wanted_sandboxes(journal: &dyn Journal) -> Result<HashMap<TaskId, Epoch>, JournalError> {
-    let mut wanted = HashMap::new();
-    for id in journal.unfinished().await? {
-        let events = journal.events_of(&id, Seq::default()).await?;
-        let task = Task::fold(id.clone(), events.iter().map(|recorded| &recorded.event));
-        if task.wants_its_sandbox() {
-            wanted.insert(id, task.epoch);
-        }
-    }
-    Ok(wanted)
+fn wanted_sandboxes(tasks: &[Task]) -> HashMap<TaskId, Epoch> {
+    let wanted = tasks.iter().filter(|task| task.wants_its_sandbox());
+    wanted.map(|task| (task.id.clone(), task.epoch)).collect()
 }
 
 /// An empty folder, whatever was there before.

@@ -130,7 +130,7 @@ impl Hill {
         let forge = self.apiary.forge_url();
         let set = vec![
             format!("node.name={}{name}", self.prefix),
-            format!("node.data_dir={}", self.folder.join(name).display()),
+            format!("node.data_dir={}", self.data_folder(name).display()),
             "node.max_tasks=16".to_owned(),
             format!("forge.api_url={forge}"),
             format!("forge.git_url={forge}"),
@@ -165,6 +165,11 @@ impl Hill {
         settings.forge.poll_interval = Duration::from_millis(300).into();
         settings.hive.poll_interval = Duration::from_millis(300).into();
         settings
+    }
+
+    /// Where the node of this name keeps everything.
+    pub(crate) fn data_folder(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     pub(crate) fn fail(&self, stand_in: StandIn, rule: Rule) {

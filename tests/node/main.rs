@@ -9,6 +9,7 @@
 mod bee;
 mod checks;
 mod claims;
+mod collection;
 mod commands;
 #[path = "../support/containers.rs"]
 mod containers;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod collection;
 mod giving_back;
 mod going_down;
 mod hangs;

@@ -135,6 +135,70 @@ async fn a_claim_is_deleted_only_from_where_it_is() {
     assert_eq!(ann.read(&task()).await.unwrap(), None);
 }
 
+/// Whoever claims while others delete has the claim, or has been told that it has not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_claim_and_its_deletion_at_once_one_wins() {
+    let fixture = Fixture::new();
+    let nodes = [fixture.node("ann").await, fixture.node("bob").await, fixture.node("cid").await];
+    let [ann, bob, cid] = &nodes;
+    let mut from = None;
+    for round in 0..12 {
+        let (released, _) = try_for(ann, "ann", 1, 10 * round, from.as_ref()).await;
+        bob.read(&task()).await.unwrap();
+        let (id, other) = (task(), task());
+        let (claimed, deleted, also) = tokio::join!(
+            try_for(bob, "bob", 2, 10 * round + 1, Some(&released)),
+            ann.delete(&id, &released),
+            cid.delete(&other, &released),
+        );
+        let there = cid.read(&task()).await.unwrap().map(|seen| seen.sha);
+        let (lease, swap) = claimed;
+        match swap {
+            Swap::Done => {
+                assert_eq!(
+                    (there.as_ref(), deleted, also),
+                    (Some(&lease), Ok(Swap::Refused), Ok(Swap::Refused))
+                );
+            }
+            Swap::Refused => {
+                assert_eq!((there.as_ref(), deleted, also), (None, Ok(Swap::Done), Ok(Swap::Done)))
+            }
+        }
+        from = there;
+    }
+}
+
+#[tokio::test]
+async fn the_claims_of_a_repository_are_listed_and_nothing_else() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    assert_eq!(ann.list(&repo()).await.unwrap(), []);
+    let (lease, _) = try_for(&ann, "ann", 1, 1, None).await;
+    for name in ["refs/bzzz/claims/x", "refs/bzzz/claims/7x", "refs/bzzz/probe/7", "refs/heads/7"] {
+        git(&fixture.server("rocket"), &["update-ref", name, "main"]);
+    }
+    assert_eq!(ann.list(&repo()).await.unwrap(), [(7, lease)]);
+    assert_eq!(ann.list(&"acme/void".parse().unwrap()).await.unwrap(), []);
+    let error = ann.list(&"acme/nowhere".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, ClaimsError::Denied { .. }), "{error}");
+}
+
+/// More claims than fit into what is read: the last line that does is cut, and not taken for another issue's.
+#[tokio::test]
+async fn a_list_that_is_too_long_is_read_as_far_as_it_goes() {
+    let fixture = Fixture::new();
+    let server = fixture.server("rocket");
+    let tip = git(&server, &["rev-parse", "main"]);
+    let count = 20_000;
+    let refs: String =
+        (1..=count).map(|n| format!("create refs/bzzz/claims/{} {tip}\n", 100_000 + n)).collect();
+    super::fixture::git_with(&server, &["update-ref", "--stdin"], refs.as_bytes());
+    git(&server, &["pack-refs", "--all"]);
+    let listed = fixture.node("ann").await.list(&repo()).await.unwrap();
+    assert!(listed.len() > 10_000 && listed.len() < count, "{}", listed.len());
+    assert!(listed.iter().all(|(number, _)| *number > 100_000));
+}
+
 #[tokio::test]
 async fn a_lease_that_only_the_server_has_is_fetched_for_its_successor() {
     let fixture = Fixture::new();

@@ -2,6 +2,8 @@
 
 mod claims;
 mod code;
+mod collect;
 mod fixture;
 mod hostile;
+mod killed;
 mod server;

@@ -349,3 +349,35 @@ fn half_written_blobs_are_thrown_away() {
     drop(folder.open());
     assert!(!left_over.exists());
 }
+
+#[tokio::test]
+async fn blobs_that_no_entry_names_go_at_the_next_opening() {
+    let folder = Folder::new();
+    let path = |blob: &BlobRef| folder.0.path().join("blobs").join(&blob.0[..2]).join(&blob.0[2..]);
+    let journal = folder.open();
+    // Of a journal that was moved aside.
+    let foreign = journal.put_blob(b"foreign").await.unwrap();
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    std::fs::File::options().append(true).open(path(&foreign)).unwrap().set_modified(hour_ago).unwrap();
+    drop(journal);
+    let journal = folder.open();
+    assert!(path(&foreign).exists(), "an empty journal says nothing of the blobs");
+
+    journal.append(vec![entry(1, "push")]).await.unwrap();
+    let named = journal.put_blob(b"named").await.unwrap();
+    let told_of = journal.put_blob(b"told of").await.unwrap();
+    let unnamed = journal.put_blob(b"unnamed").await.unwrap();
+    let event = TaskEvent::CleanedUp { diff: Some(named.clone()) };
+    let text = format!("see ({})", told_of.0);
+    journal.append(vec![entry(1, &text), Entry { event, ..entry(1, "") }]).await.unwrap();
+    // No blob has such a name.
+    let other = folder.0.path().join("blobs").join(&unnamed.0[..2]).join("notes.txt");
+    std::fs::write(&other, "a person's").unwrap();
+    drop(journal);
+
+    drop(folder.open());
+    let is_there = [&named, &told_of, &unnamed, &foreign].map(|blob| path(blob).exists());
+    assert_eq!(is_there, [true, true, false, true]);
+    assert!(other.exists());
+    assert_eq!(folder.verify().unwrap().blobs, 1);
+}

@@ -68,6 +68,14 @@ impl MemoryForge {
         self.state.lock().unwrap().issue.state = IssueState::Closed;
     }
 
+    pub fn reopen_issue(&self) {
+        self.state.lock().unwrap().issue.state = IssueState::Open;
+    }
+
+    pub fn set_labels(&self, labels: &[&str]) {
+        self.state.lock().unwrap().issue.labels = labels.iter().map(|it| (*it).to_owned()).collect();
+    }
+
     pub fn remove_label(&self, label: &str) {
         self.state.lock().unwrap().issue.labels.retain(|it| it != label);
     }

@@ -28,6 +28,7 @@ struct State {
     swaps: usize,
     next_sha: u64,
     denied: Option<String>,
+    steals_before_delete: bool,
     panics_in_draft: bool,
 }
 
@@ -73,6 +74,22 @@ impl MemoryGit {
         state.claims.insert(task.clone(), sha);
     }
 
+    /// Another node claims the task in the moment before its claim is deleted.
+    pub fn steal_before_delete(&self) {
+        self.state.lock().unwrap().steals_before_delete = true;
+    }
+
+    /// Something that is no lease record of this version stands at the task's claim.
+    pub fn put_unreadable(&self, task: &TaskId) {
+        let mut state = self.state.lock().unwrap();
+        let sha = state.fresh_sha();
+        state.claims.insert(task.clone(), sha);
+    }
+
+    pub fn has_claim(&self, task: &TaskId) -> bool {
+        self.state.lock().unwrap().claims.contains_key(task)
+    }
+
     pub fn record(&self, task: &TaskId) -> Option<LeaseRecord> {
         let state = self.state.lock().unwrap();
         state.claims.get(task).map(|sha| state.drafted[sha].clone())
@@ -106,6 +123,13 @@ impl Claims for MemoryGit {
             .claims
             .get(task)
             .map(|sha| SeenLease { sha: sha.clone(), record: state.drafted.get(sha).cloned() }))
+    }
+
+    async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError> {
+        self.traps.step_on("list");
+        let state = self.state.lock().unwrap();
+        let claims = state.claims.iter().filter(|(task, _)| task.repo == *repo);
+        Ok(claims.map(|(task, sha)| (task.number, sha.clone())).collect())
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
@@ -153,6 +177,9 @@ impl Claims for MemoryGit {
 
     async fn delete(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
         self.traps.step_on("delete");
+        if std::mem::take(&mut self.state.lock().unwrap().steals_before_delete) {
+            self.steal(task);
+        }
         let mut state = self.state.lock().unwrap();
         if state.claims.get(task) != Some(from) {
             return Ok(Swap::Refused);
