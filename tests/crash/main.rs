@@ -4,6 +4,7 @@
 mod chaos;
 #[path = "../support/containers.rs"]
 mod containers;
+mod docker_restarts;
 mod dockerd;
 mod matrix;
 mod panic;

@@ -13,6 +13,8 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// often. Anything else is a fault of the program.
 const HONEST_ENDS: [i32; 3] = [1, 69, 70];
 
+/// So much of what it says of its end is shown.
+const WHY_CHARS: usize = 200;
 /// What a panic at a fail point says (the crate `fail`).
 const PANICKED: [&str; 2] = ["failpoint ", " panic"];
 
@@ -82,10 +84,9 @@ impl<'world> Node<'world> {
     fn ended_by_itself(&mut self, status: ExitStatus, program: &Program) {
         match status.code().filter(|code| HONEST_ENDS.contains(code)) {
             Some(code) => {
-                println!(
-                    "chaos: the node ended with {code}: {}",
-                    program.seen.last().map(String::as_str).unwrap_or_default()
-                );
+                let last: String =
+                    program.seen.last().into_iter().flat_map(|it| it.chars()).take(WHY_CHARS).collect();
+                println!("chaos: the node ended with {code}: {last}");
                 self.lives.ended(format!("status {code}"), program);
             }
             None => panic!("the node ended with {status}:\n{}", program.text()),
