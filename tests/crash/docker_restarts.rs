@@ -17,9 +17,11 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
+type End = fn(&mut Dockerd);
+
 /// For each task how the daemon ends while its commands run. What becomes of the containers is the daemon's mode,
 /// whichever of its lives asks for it.
-const ENDS: [(Containers, [fn(&mut Dockerd); 2]); 2] = [
+const ENDS: [(Containers, [End; 2]); 2] = [
     (Containers::EndToo, [Dockerd::kill, Dockerd::stop]),
     (Containers::GoOn, [Dockerd::stop, Dockerd::kill]),
 ];

@@ -1,7 +1,7 @@
 //! A Docker daemon of a test's own, which it may stop, kill and start again.
 //!
-//! It, its containerd and its containers live in namespaces of their own for processes, mounts and the network. The first
-//! process in there ends when its input ends, and all others with it: nothing outlives the test, however the test
+//! It, its containerd and its containers live in namespaces of their own for processes, mounts and the network. The
+//! first process in there ends when its input ends, and all others with it: nothing outlives the test, however the test
 //! ends, and no signal reaches what the test did not start. Needs root, and a kernel with overlayfs.
 
 use std::io::{BufRead, BufReader, Write};
@@ -21,10 +21,12 @@ const LOG_LINES: usize = 15;
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The first process of the namespaces. It answers each order with a line when it is carried out. containerd's sockets
-/// have a folder that can't be set; a file system of its own hides the machine's.
+/// have a folder that can't be set; a file system of its own hides the machine's. What the daemon stores is held in
+/// memory, twice the image while that is loaded: on a busy disk it would take half a minute to come and to go.
 const FIRST_PROCESS: &str = r#"
 set -u
 mkdir -p /run/containerd && mount -t tmpfs bzzz-dockerd /run/containerd || exit 1
+mkdir "$1/data" && mount -t tmpfs -o size=3g bzzz-dockerd "$1/data" || exit 1
 while read -r order more; do
     case $order in
         start)
