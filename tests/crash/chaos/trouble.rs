@@ -114,7 +114,7 @@ impl Stage<'_> {
             Trouble::NodeKilled => self.node.kill_and_start(None),
             Trouble::ContainerKilled => return self.kill_a_container(),
             Trouble::ActorPanics => {
-                let points = [(); 2].map(|()| format!("{}=10%panic", self.dice.one_of(&PLACES)));
+                let points = [(); 2].map(|()| format!("{}=30%2*panic", self.dice.one_of(&PLACES)));
                 self.node.kill_and_start(Some(points.join(";")));
             }
             Trouble::ActorFreezes => {
