@@ -103,6 +103,8 @@ pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path)
         // A node that returns attaches again: its stdin must outlive the first one's.
         open_stdin: Some(true),
         stdin_once: Some(false),
+        // sandboxd has nothing to end in order, and takes no other: a daemon that stops would wait for it for 10 s.
+        stop_signal: Some("SIGKILL".to_owned()),
         host_config: Some(host_config(options, sandboxd)),
         ..ContainerCreateBody::default()
     }

@@ -103,6 +103,13 @@ impl Program {
         status.code().unwrap_or_else(|| panic!("it was killed:\n{}", self.text()))
     }
 
+    /// Kills it; all that was printed is in `seen` then.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+    }
+
     /// Waits until it is dead, having been killed.
     pub(crate) fn until_death(&mut self) {
         assert_eq!(self.child.wait().unwrap().code(), None, "it ended by itself:\n{}", self.text());

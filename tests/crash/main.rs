@@ -5,6 +5,8 @@ mod blocked;
 mod chaos;
 #[path = "../support/containers.rs"]
 mod containers;
+mod docker_restarts;
+mod dockerd;
 mod matrix;
 mod panic;
 #[path = "../cli/program.rs"]

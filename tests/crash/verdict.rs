@@ -4,14 +4,13 @@ use bzzz::apiary::forge::IssueState;
 use bzzz_actors::ports::forge::comment_marker;
 use bzzz_actors::task::TaskId;
 
-use crate::containers::of_nodes;
 use crate::record::Record;
 use crate::scenario::Scenario;
 use crate::story::{LINES, Story};
 use crate::world::{LOGIN, World};
 
 pub(crate) fn judge(world: &World, scenario: &Scenario, task: &TaskId) {
-    assert_eq!(of_nodes(&world.node), [""; 0], "containers are left");
+    assert_eq!(world.containers(), [""; 0], "containers are left");
     assert_eq!(world.left_behind(), Vec::<std::path::PathBuf>::new(), "files are left");
     world.verify();
     let record = world.record(task).expect("the journal can be read");

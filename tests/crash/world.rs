@@ -9,7 +9,7 @@ use bzzz::apiary::{Apiary, ApiaryOptions};
 use bzzz_actors::task::{RepoId, TaskId, label};
 use tokio::runtime::Handle;
 
-use crate::containers::image;
+use crate::containers::{Docker, image};
 use crate::program::Program;
 use crate::record::{self, Record};
 
@@ -18,12 +18,16 @@ const TOKEN: &str = "crash-token";
 pub(crate) const LOGIN: &str = "bzzz-bot";
 /// The node's only repository must hold this when a task is done.
 const CHECK: &str = "test -s log";
+/// Looking twelve times as often as usual at everything, a node asks the forge more than a real one allows.
+const REQUESTS_AN_HOUR: u32 = 1_000_000;
 /// The node's data folder, in its home.
 const DATA: &str = "data";
 
 pub(crate) struct World {
     pub(crate) apiary: Apiary,
     pub(crate) node: String,
+    /// Where the node's sandboxes are.
+    pub(crate) docker: Docker,
     /// Home, working folder and folder for temporary files of the program.
     pub(crate) home: PathBuf,
     repositories: Vec<RepoId>,
@@ -35,11 +39,13 @@ pub(crate) struct World {
 impl World {
     /// Hive, the forge, the webhook and the model are this node's alone: a node watches every repository of its Hive.
     pub(crate) fn new(folder: &Path, node: String, runtime: &Handle) -> Self {
-        let apiary = Apiary::start(ApiaryOptions::new(folder.join("apiary"), TOKEN)).unwrap();
+        let rate_limit = REQUESTS_AN_HOUR;
+        let options = ApiaryOptions { rate_limit, ..ApiaryOptions::new(folder.join("apiary"), TOKEN) };
+        let apiary = Apiary::start(options).unwrap();
         let home = folder.join("home");
         std::fs::create_dir(&home).unwrap();
-        let (repositories, script) = Default::default();
-        Self { apiary, node, home, repositories, script, runtime: runtime.clone() }
+        let (docker, repositories, script) = Default::default();
+        Self { apiary, node, docker, home, repositories, script, runtime: runtime.clone() }
     }
 
     pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
@@ -79,7 +85,8 @@ impl World {
     pub(crate) fn start(&self, settings: &[&str], environment: &[(&str, String)]) -> Program {
         let mut arguments = vec!["run".to_owned()];
         let more = settings.iter().map(|it| (*it).to_owned());
-        for setting in self.settings().into_iter().chain(more) {
+        let docker = self.docker.host.iter().map(|host| format!("sandbox.docker_host={host}"));
+        for setting in self.settings().into_iter().chain(docker).chain(more) {
             arguments.extend(["--set".to_owned(), setting]);
         }
         Program::start_with(&self.home, &arguments, environment)
@@ -133,6 +140,11 @@ impl World {
         let arguments = ["audit", "verify", DATA].map(str::to_owned);
         let mut program = Program::start(&self.home, &arguments);
         assert_eq!(program.until_end(), 0, "{}", program.text());
+    }
+
+    /// The node's containers, running or not.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        self.docker.of_nodes(&self.node).expect("the Docker daemon answers")
     }
 
     /// What stands in the folders for passing things of a node that has stopped.

@@ -1,4 +1,5 @@
-//! The containers of a test's nodes, by the label that bears the node's name.
+//! The containers of a test's nodes, by the label that bears the node's name; on the machine's Docker daemon unless a
+//! test has one of its own.
 
 #![allow(dead_code, reason = "each test program uses another part of it")]
 
@@ -30,10 +31,7 @@ impl Drop for Containers {
 
 /// The containers of all nodes whose name begins so, running or not.
 pub(crate) fn of_nodes(prefix: &str) -> Vec<String> {
-    let format = "{{.Label \"bzzz.node\"}} {{.Names}}";
-    let listed = docker(&["ps", "--all", "--filter", "label=bzzz.node", "--format", format]);
-    let of_ours = |line: &str| Some(line.strip_prefix(prefix)?.split_once(' ')?.1.to_owned());
-    listed.unwrap_or_default().lines().filter_map(of_ours).collect()
+    Docker::default().of_nodes(prefix).unwrap_or_default()
 }
 
 /// Whether whole nodes can run here. Where they can't, a line says so; in CI that is a failure.
@@ -63,6 +61,37 @@ pub(crate) async fn until_runs(name: &str, command: &str) {
 
 /// What the command line client prints; `None` when it fails.
 pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("docker").args(arguments).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    Docker::default().run(arguments)
+}
+
+/// A daemon, as the command line client reaches it: without an address the machine's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Docker {
+    pub(crate) host: Option<String>,
+}
+
+impl Docker {
+    pub(crate) fn at(host: String) -> Self {
+        Self { host: Some(host) }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(self.host.iter().flat_map(|host| ["--host", host])).args(arguments);
+        command
+    }
+
+    /// What the client prints; `None` when it fails.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Option<String> {
+        let output = self.command(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The containers of all nodes whose name begins so, running or not; `None` when the daemon does not tell.
+    pub(crate) fn of_nodes(&self, prefix: &str) -> Option<Vec<String>> {
+        let format = "{{.Label \"bzzz.node\"}} {{.Names}}";
+        let listed = self.run(&["ps", "--all", "--filter", "label=bzzz.node", "--format", format])?;
+        let of_ours = |line: &str| Some(line.strip_prefix(prefix)?.split_once(' ')?.1.to_owned());
+        Some(listed.lines().filter_map(of_ours).collect())
+    }
 }

@@ -13,17 +13,38 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// often. Anything else is a fault of the program.
 const HONEST_ENDS: [i32; 3] = [1, 69, 70];
 
+/// So much of what it says of its end is shown.
+const WHY_CHARS: usize = 200;
+/// What a panic at a fail point says (the crate `fail`).
+const PANICKED: [&str; 2] = ["failpoint ", " panic"];
+
+/// What became of the lives of a node.
+#[derive(Default)]
+pub(super) struct Lives {
+    /// How each ended.
+    pub(super) ends: BTreeMap<String, usize>,
+    /// Panics of its parts.
+    pub(super) panics: usize,
+}
+
+impl Lives {
+    fn ended(&mut self, how: String, program: &Program) {
+        *self.ends.entry(how).or_insert(0) += 1;
+        let has_panicked = |line: &&String| PANICKED.iter().all(|part| line.contains(part));
+        self.panics += program.seen.iter().filter(has_panicked).count();
+    }
+}
+
 pub(super) struct Node<'world> {
     world: &'world World,
     program: Option<Program>,
     ended_at: Instant,
-    /// How often it ended by itself, by its exit status.
-    pub(super) ends: BTreeMap<i32, usize>,
+    lives: Lives,
 }
 
 impl<'world> Node<'world> {
     pub(super) fn start(world: &'world World) -> Self {
-        let mut node = Self { world, program: None, ended_at: Instant::now(), ends: BTreeMap::new() };
+        let mut node = Self { world, program: None, ended_at: Instant::now(), lives: Lives::default() };
         node.begin(None);
         node
     }
@@ -38,8 +59,10 @@ impl<'world> Node<'world> {
         if let Some(mut program) = self.program.take() {
             match program.ended() {
                 Some(status) => self.ended_by_itself(status, &program),
-                // Its end kills it and waits.
-                None => drop(program),
+                None => {
+                    program.kill();
+                    self.lives.ended("killed".to_owned(), &program);
+                }
             }
         }
         self.begin(fail_points);
@@ -60,7 +83,12 @@ impl<'world> Node<'world> {
 
     fn ended_by_itself(&mut self, status: ExitStatus, program: &Program) {
         match status.code().filter(|code| HONEST_ENDS.contains(code)) {
-            Some(code) => *self.ends.entry(code).or_insert(0) += 1,
+            Some(code) => {
+                let last: String =
+                    program.seen.last().into_iter().flat_map(|it| it.chars()).take(WHY_CHARS).collect();
+                println!("chaos: the node ended with {code}: {last}");
+                self.lives.ended(format!("status {code}"), program);
+            }
             None => panic!("the node ended with {status}:\n{}", program.text()),
         }
     }
@@ -70,10 +98,11 @@ impl<'world> Node<'world> {
     }
 
     /// Stops it in order.
-    pub(super) fn stop(mut self) -> BTreeMap<i32, usize> {
+    pub(super) fn stop(mut self) -> Lives {
         let mut program = self.program.take().expect("it runs");
         program.signal("TERM");
         assert_eq!(program.until_end(), 0, "{}", program.text());
-        self.ends
+        self.lives.ended("status 0, as it was told".to_owned(), &program);
+        self.lives
     }
 }

@@ -7,8 +7,12 @@ use bzzz_actors::task::{RepoId, TaskId};
 
 use super::dice::Dice;
 use crate::record::Record;
-use crate::replies::running;
+use crate::replies::{DONE, running};
 use crate::world::World;
+
+/// After its commands the model says as often as it is asked that it is done: a sandbox that is lost then is one more
+/// question.
+const DONE_AGAIN: usize = 20;
 
 pub(super) struct Work {
     repositories: Vec<RepoId>,
@@ -34,7 +38,9 @@ impl Work {
         let command = |it| format!("sleep {}.{}; echo {} >> log", pause / 10, pause % 10, line(it));
         let said: Vec<String> = (1..=commands).map(command).collect();
         let said: Vec<&str> = said.iter().map(String::as_str).collect();
-        self.issues.push((world.issue(&repo, running(&said)), commands));
+        let mut replies = running(&said);
+        replies.extend(std::iter::repeat_n(DONE.to_owned(), DONE_AGAIN));
+        self.issues.push((world.issue(&repo, replies), commands));
     }
 
     /// Whether every issue has come to its pull request or has failed, and all of it is told.

@@ -1,0 +1,116 @@
+//! The Docker daemon ends while a command runs, in each way that it can, and comes back: the node lives on, and each end
+//! costs the one command.
+
+use std::time::{Duration, Instant};
+
+use bzzz_actors::task::TaskId;
+use bzzz_actors::task::life::Phase;
+
+use crate::containers::can_run;
+use crate::dockerd::{Containers, Dockerd};
+use crate::program::Program;
+use crate::record::Record;
+use crate::replies::running;
+use crate::world::World;
+
+/// How long anything may take that is waited for. Far more than it needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(50);
+
+type End = fn(&mut Dockerd);
+
+/// For each task how the daemon ends while its commands run. What becomes of the containers is the daemon's mode,
+/// whichever of its lives asks for it.
+const ENDS: [(Containers, [End; 2]); 2] = [
+    (Containers::EndToo, [Dockerd::kill, Dockerd::stop]),
+    (Containers::GoOn, [Dockerd::stop, Dockerd::kill]),
+];
+
+#[test]
+fn a_docker_daemon_that_ends_while_a_command_runs_costs_that_command_only() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::Builder::new().prefix("bzzz-dockerd-").tempdir().unwrap();
+    let mut dockerd = match Dockerd::start(&folder.path().join("dockerd"), ENDS[0].0) {
+        Ok(dockerd) => dockerd,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut world = World::new(folder.path(), "node".to_owned(), runtime.handle());
+    world.docker = dockerd.client();
+    let repo = world.repository("log");
+    let mut program = world.start(&[], &[]);
+
+    for (index, (containers, ends)) in ENDS.iter().enumerate() {
+        // A short one before, between and after those that are cut off.
+        let commands: Vec<String> = (1..=2 * ends.len() + 1).map(command).collect();
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        let task = world.issue(&repo, running(&commands));
+        for (end, step) in ends.iter().zip((2..).step_by(2)) {
+            until(|| runs(&world, &wait(step)).then_some(())).unwrap_or_else(|| {
+                panic!("command {step} does not run:\n{}", told(&world, &task, &mut program))
+            });
+            end(&mut dockerd);
+            // In the mode of the next one's end.
+            let is_last = step == 2 * ends.len();
+            let next = ENDS.get(index + usize::from(is_last)).map_or(*containers, |next| next.0);
+            dockerd.start_again(next);
+        }
+        let is_over = |it: &Record| it.task.phase == Phase::InReview && !it.is_to_be_told;
+        let record = until(|| world.record(&task).filter(is_over))
+            .unwrap_or_else(|| panic!("it is not over:\n{}", told(&world, &task, &mut program)));
+        judge(&world, &record, commands.len());
+    }
+    program.signal("TERM");
+    assert_eq!(program.until_end(), 0, "{}", program.text());
+    assert_eq!(world.containers(), [""; 0], "containers are left");
+    assert_eq!(world.left_behind(), Vec::<std::path::PathBuf>::new(), "files are left");
+    world.verify();
+    runtime.block_on(world.apiary.stop());
+}
+
+/// Each command was asked for once, the short ones are known and stand in the one pull request, and of the others
+/// nothing is left.
+fn judge(world: &World, record: &Record, commands: usize) {
+    let task = &record.task.id;
+    let short: Vec<u32> = (1..=commands as u32).step_by(2).collect();
+    assert_eq!((record.commands_asked_for(), record.commands_known()), (commands, short.clone()), "{record}");
+    let mut pulls = world.wait(world.apiary.forge().pull_requests(&task.repo)).unwrap();
+    pulls.retain(|pull| pull.head_ref == task.branch());
+    assert_eq!(pulls.len(), 1, "{pulls:?}\n{record}");
+    let lines: Vec<String> = short.iter().map(|step| format!("line {step}")).collect();
+    assert_eq!(world.log_at(&task.repo, &pulls[0].head_sha), lines, "{record}");
+}
+
+/// Each second one waits to be cut off.
+fn command(step: usize) -> String {
+    let line = format!("echo line {step} >> log");
+    if step % 2 == 1 { line } else { format!("{line}; {}", wait(step)) }
+}
+
+fn wait(step: usize) -> String {
+    format!("sleep {}", 1000 + step)
+}
+
+fn runs(world: &World, command: &str) -> bool {
+    let processes = |name: &String| world.docker.run(&["top", name]).unwrap_or_default();
+    world.containers().iter().any(|name| processes(name).contains(command))
+}
+
+/// What the look finds, if it finds it in time.
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+fn told(world: &World, task: &TaskId, program: &mut Program) -> String {
+    let record = world.record(task).map(|record| record.to_string()).unwrap_or_default();
+    format!("{record}\n{}", program.tail())
+}
