@@ -126,6 +126,9 @@ pub trait Sandbox: Send + Sync {
     /// The backend's name for it, for logs and for a person who wants to look inside.
     fn name(&self) -> String;
 
+    /// The connection to it is gone, and with it this value's use. The sandbox itself may stand, and be adopted.
+    fn is_lost(&self) -> bool;
+
     /// Puts code into the empty work tree.
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError>;
 

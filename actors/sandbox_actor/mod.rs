@@ -31,7 +31,8 @@ pub struct Open {
     pub code: CodeIn,
 }
 
-/// Takes over the work sandbox that an earlier life left, unless it has one. Answers whether there is one now.
+/// Takes over the work sandbox that an earlier life left, or whose connection broke, unless it has one. Answers whether there
+/// is one now.
 ///
 /// Only for a task whose journal says that the code is in it.
 #[derive(Message)]
@@ -178,12 +179,15 @@ impl Handler<Adopt> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<bool, SandboxError>>;
 
     fn handle(&mut self, Adopt { epoch }: Adopt, _: &mut Context<Self>) -> Self::Result {
+        if self.work.as_ref().is_some_and(|sandbox| sandbox.is_lost()) {
+            self.work = None;
+        }
         let (has_one, spec) = (self.work.is_some(), self.spec(epoch, Purpose::Work));
         let sandboxes = self.deps.sandboxes.clone();
         let adopted = async move { if has_one { Ok(None) } else { sandboxes.adopt(&spec).await } };
         Box::pin(adopted.into_actor(self).map(|adopted, actor, _| {
             if let Some(sandbox) = adopted? {
-                info!(task = %actor.deps.task, sandbox = sandbox.name(), "took over the sandbox of an earlier life");
+                info!(task = %actor.deps.task, sandbox = sandbox.name(), "took over the sandbox that stands");
                 actor.work = Some(sandbox);
             }
             Ok(actor.work.is_some())

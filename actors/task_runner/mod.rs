@@ -231,7 +231,10 @@ impl TaskRunner {
             }
             // What can't be said here may be different the next time; there is no other way out of the phase.
             Ended::With(event) => {
-                let problem = format!("it ended with {}, which has no place here", event.kind());
+                let problem = match *event {
+                    TaskEvent::SandboxLost { why } => format!("the sandbox was lost: {why}"),
+                    event => format!("it ended with {}, which has no place here", event.kind()),
+                };
                 self.after_effect(effect, Ended::Stalled { problem, retry_after: None }, ctx);
             }
             Ended::GivenUp(problem) => {

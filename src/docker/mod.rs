@@ -39,7 +39,7 @@ use crate::sandbox::{SessionOptions, program};
 
 pub struct DockerSandboxes {
     options: DockerOptions,
-    /// Made at the first use that finds a daemon: a node starts without one, and waits.
+    /// Made at the first use that finds a daemon.
     client: OnceCell<Docker>,
     /// The removals of what did not come to be a sandbox.
     removals: TaskTracker,

@@ -81,6 +81,10 @@ impl Sandbox for DockerSandbox {
         self.name.clone()
     }
 
+    fn is_lost(&self) -> bool {
+        self.session.is_lost()
+    }
+
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
         self.explained(self.session.import(code).await).await
     }

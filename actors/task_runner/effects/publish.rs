@@ -14,6 +14,11 @@ use crate::task_runner::Happened;
 use super::ci::CiWatch;
 use super::{Carried, Ended, Tools, stalled};
 
+/// A pull request that has been open for long is looked at more seldom: each look costs a request of the forge's quota, and
+/// there may be a hundred. After each this many looks the pause is one `review_interval` longer, up to `MAX_SLOWDOWN` of them.
+const LOOKS_AT_ONE_PACE: u32 = 60;
+const MAX_SLOWDOWN: u32 = 10;
+
 impl Tools {
     pub(super) async fn publish(&self, tree: &Sha) -> Carried {
         let (bench, id) = (&self.deps.bench, &self.task.id);
@@ -60,10 +65,14 @@ impl Tools {
             return Err(Ended::GivenUp("there is no pull request to watch".to_owned()));
         };
         let mut ci = CiWatch::new(self.task.ci.as_ref().map(|(commit, _)| commit.clone()));
+        let mut looks = 0;
         loop {
             let seen = self.deps.bench.forge.pull_request(&self.task.id.repo, pull_request.number).await;
             // The work is done: whatever is wrong with the token or the forge now, it does not fail the task.
-            let seen = seen.map_err(stalled)?;
+            let seen = seen.map_err(|error| Ended::Stalled {
+                problem: error.to_string(),
+                retry_after: error.retry_after(),
+            })?;
             match seen.state {
                 PullRequestState::Merged => return Ok(TaskEvent::PullRequestMerged),
                 PullRequestState::Closed => return Ok(TaskEvent::PullRequestClosed),
@@ -72,7 +81,9 @@ impl Tools {
             if let Ok(head) = seen.head_sha.parse() {
                 self.watch_ci(&head, &mut ci).await;
             }
-            sleep(self.deps.bench.pace.review_interval).await;
+            looks += 1;
+            sleep(self.deps.bench.pace.review_interval * (1 + looks / LOOKS_AT_ONE_PACE).min(MAX_SLOWDOWN))
+                .await;
         }
     }
 

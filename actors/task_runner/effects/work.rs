@@ -54,8 +54,13 @@ impl Tools {
         let Ok(ran) = answered.await else { return self.recall(step).await };
         match ran {
             Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
-            // The backend went away in the middle: the same.
-            Err(SandboxError::Unavailable(why)) => Ok(TaskEvent::SandboxLost { why }),
+            // Its connection is gone; the sandbox itself, and the command in it, may go on.
+            Err(SandboxError::Lost(why) | SandboxError::Unavailable(why)) => match self.recall(step).await {
+                Err(Ended::With(event)) if matches!(*event, TaskEvent::SandboxLost { .. }) => {
+                    Ok(TaskEvent::SandboxLost { why })
+                }
+                recalled => recalled,
+            },
             Err(error) => Err(error.into()),
         }
     }

@@ -198,3 +198,42 @@ fn a_command_whose_outcome_can_not_be_kept_yet_is_not_run_again() {
         node.stop().await;
     });
 }
+
+#[test]
+fn a_connection_that_breaks_while_a_command_runs_costs_nothing() {
+    in_virtual_time(async {
+        let world = World::new(&[PLAN, SLOW, WRITE, DONE, DONE]);
+        world.sandboxes.let_commands_go_on();
+        let node = world.start();
+        let mut story = Story::of(&node);
+        until_runs(&mut story, "slow write").await;
+        world.sandboxes.go_away();
+        story.until_kind("stalled").await;
+        tokio::time::sleep(5 * MINUTE).await;
+        world.sandboxes.come_back();
+        assert_eq!(the_next_outcome(&mut story).await, Ending::Exited { code: 0 });
+        story.until_kind("pull_request_opened").await;
+        assert_eq!((world.sandboxes.times("slow write"), world.sandboxes.started()), (1, 1));
+        assert!(!story.kinds.contains(&"sandbox_lost"), "{:?}", story.kinds);
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_while_the_model_thinks_is_made_again() {
+    in_virtual_time(async {
+        let mut world = World::new(&[PLAN, WRITE]);
+        world.config.choice.call_limit = 10 * MINUTE;
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("command_finished").await;
+        tokio::time::sleep(MINUTE).await;
+        world.sandboxes.go_away();
+        world.sandboxes.come_back();
+        world.model.say_more(&[LOOK, DONE, DONE]);
+        story.until_kind("pull_request_opened").await;
+        assert_eq!(world.sandboxes.started(), 1);
+        assert!(!story.kinds.contains(&"sandbox_lost"), "{:?}", story.kinds);
+        node.stop().await;
+    });
+}

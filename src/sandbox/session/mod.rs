@@ -134,6 +134,11 @@ impl Session {
         report.map(outcome).transpose()
     }
 
+    /// The conversation has ended, whatever became of the sandbox.
+    pub fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
     }

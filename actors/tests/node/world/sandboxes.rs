@@ -40,6 +40,7 @@ struct State {
     failing_checks: u32,
     losing_imports: u32,
     outlives_its_node: bool,
+    is_away: bool,
 }
 
 impl MemorySandboxes {
@@ -71,6 +72,19 @@ impl MemorySandboxes {
         for sandbox in self.state.lock().unwrap().standing.values() {
             sandbox.last.send_replace(None);
         }
+    }
+
+    /// All connections to the sandboxes end; until it is back, no sandbox can be adopted.
+    pub fn go_away(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.is_away = true;
+        for sandbox in state.standing.values() {
+            sandbox.is_connected.send_replace(false);
+        }
+    }
+
+    pub fn come_back(&self) {
+        self.state.lock().unwrap().is_away = false;
     }
 
     /// Every sandbox of the kind dies now.
@@ -109,7 +123,9 @@ pub struct MemorySandbox {
     ran: Arc<Mutex<Vec<String>>>,
     /// The command that was begun last, with its outcome once it has ended.
     last: Arc<watch::Sender<Last>>,
-    is_alive: watch::Sender<bool>,
+    is_alive: Arc<watch::Sender<bool>>,
+    /// This value's own: whoever adopts the sandbox has another.
+    is_connected: watch::Sender<bool>,
     /// Calls run one after the other.
     turn: tokio::sync::Mutex<()>,
     home: MemorySandboxes,
@@ -138,7 +154,8 @@ impl Sandboxes for MemorySandboxes {
             spec: spec.clone(),
             ran: Arc::default(),
             last: Arc::new(watch::channel(None).0),
-            is_alive: watch::channel(true).0,
+            is_alive: Arc::new(watch::channel(true).0),
+            is_connected: watch::channel(true).0,
             turn: tokio::sync::Mutex::default(),
             home: self.clone(),
         });
@@ -149,8 +166,22 @@ impl Sandboxes for MemorySandboxes {
     }
 
     async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
-        let state = self.state.lock().unwrap();
-        Ok(state.standing.get(spec).map(|sandbox| sandbox.clone() as Arc<dyn Sandbox>))
+        let mut state = self.state.lock().unwrap();
+        if state.is_away {
+            return Err(SandboxError::Unavailable("no daemon answers".into()));
+        }
+        let Some(standing) = state.standing.get_mut(spec) else { return Ok(None) };
+        let sandbox = Arc::new(MemorySandbox {
+            spec: spec.clone(),
+            ran: standing.ran.clone(),
+            last: standing.last.clone(),
+            is_alive: standing.is_alive.clone(),
+            is_connected: watch::channel(true).0,
+            turn: tokio::sync::Mutex::default(),
+            home: self.clone(),
+        });
+        *standing = sandbox.clone();
+        Ok(Some(sandbox))
     }
 
     async fn remove_strays(
@@ -201,6 +232,7 @@ impl MemorySandbox {
     /// Waits for the end of the command that was begun last, if it is this one.
     async fn ended(&self, step: u32) -> Result<Option<CommandOutcome>, SandboxError> {
         let (mut is_alive, mut last) = (self.is_alive.subscribe(), self.last.subscribe());
+        let mut is_connected = self.is_connected.subscribe();
         let ended = async {
             let decided = last.wait_for(|last| match last {
                 Some((begun, outcome)) => *begun != step || outcome.is_some(),
@@ -212,6 +244,7 @@ impl MemorySandbox {
         tokio::select! {
             biased;
             _ = is_alive.wait_for(|is_alive| !is_alive) => Err(SandboxError::Lost("killed".into())),
+            _ = is_connected.wait_for(|is_connected| !is_connected) => Err(SandboxError::Lost("cut off".into())),
             outcome = ended => Ok(outcome),
         }
     }
@@ -244,6 +277,10 @@ impl Drop for Job {
 impl Sandbox for MemorySandbox {
     fn name(&self) -> String {
         format!("{}-{}", self.spec.task.slug(), self.spec.purpose.as_str())
+    }
+
+    fn is_lost(&self) -> bool {
+        !*self.is_connected.borrow()
     }
 
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
