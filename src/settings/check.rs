@@ -11,6 +11,7 @@ use super::problem::{Origin, Problem};
 use super::sections::{Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, Settings, Task};
 use super::units::{HumanDuration, HumanSize};
 use crate::docker;
+use crate::sandbox::common::SHM_BYTES;
 
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
@@ -198,7 +199,7 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
     let sum = file_systems.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(size.bytes()));
     let least = docker::least_memory(sum);
     let [sum, least, shm, free] =
-        [sum, least, docker::SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
+        [sum, least, SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
     checks.require(
         &["sandbox.memory", "sandbox.work_size", "sandbox.tmp_size", "sandbox.home_size"],
         sandbox.memory >= least,
