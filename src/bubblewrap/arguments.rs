@@ -7,7 +7,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::options::BubblewrapOptions;
-use crate::sandbox::common::{ENVIRONMENT, HOME, HOST_NAME, SANDBOXD, SHM_BYTES, USER_ID, USER_NAME, WORK};
+use crate::sandbox::common::{
+    ENVIRONMENT, FILE_SIZE_MARGIN_BYTES, HOME, HOST_NAME, MAX_OPEN_FILES, SANDBOXD, SHM_BYTES, USER_ID,
+    USER_NAME, WORK,
+};
 use crate::sandbox::program;
 
 /// Links into `/usr` on a system of today, folders on an older one.
@@ -24,6 +27,9 @@ const OF_ETC: [&str; 7] = [
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
 ];
+
+/// Of util-linux, which every distribution has at its heart.
+const PRLIMIT: &str = "/usr/bin/prlimit";
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -55,7 +61,9 @@ pub(super) fn arguments(options: &BubblewrapOptions) -> Vec<OsString> {
     line.own_files();
     line.file_systems(options);
     // The last: everything above is made on it.
-    line.add(&["--remount-ro", "/", "--chdir", WORK, "--", SANDBOXD]);
+    line.add(&["--remount-ro", "/", "--chdir", WORK, "--"]);
+    line.limits(options);
+    line.add(&[SANDBOXD]);
     line.0.extend(program::arguments(options.orphan_grace).into_iter().map(OsString::from));
     line.0
 }
@@ -114,6 +122,21 @@ impl CommandLine {
         }
     }
 
+    /// On sandboxd and all that it starts. Not on bubblewrap: a user who has more processes already than a sandbox may
+    /// have could not start it. By a program inside, because from outside it would take a privilege.
+    fn limits(&mut self, options: &BubblewrapOptions) {
+        let largest_file = options.work_bytes.max(options.home_bytes).max(options.tmp_bytes);
+        self.add(&[
+            PRLIMIT,
+            &format!("--nproc={}", options.pids),
+            // Not the address space: runtimes reserve far more of it than they ever touch.
+            &format!("--data={}", options.memory_bytes),
+            &format!("--nofile={MAX_OPEN_FILES}"),
+            &format!("--fsize={}", largest_file + FILE_SIZE_MARGIN_BYTES),
+            "--core=0",
+        ]);
+    }
+
     /// What can be written to has a size; `/dev` itself has none and can't.
     fn file_systems(&mut self, options: &BubblewrapOptions) {
         self.add(&["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
@@ -135,12 +158,12 @@ mod tests {
     #[test]
     fn of_the_host_nothing_can_be_written_and_only_system_folders_are_seen() {
         let options = super::super::options::tests::options();
-        let line: Vec<String> =
-            arguments(&options).into_iter().map(|it| it.into_string().unwrap()).collect();
+        let line: Vec<String> = arguments(&options).into_iter().map(|it| it.into_string().unwrap()).collect();
         for writable in ["--bind", "--bind-try", "--dev-bind", "--dev-bind-try", "--bind-fd", "--share-net"] {
             assert!(!line.iter().any(|it| it == writable), "{writable}");
         }
-        let sources = line.windows(2).filter(|pair| pair[0].starts_with("--ro-bind") && !pair[0].contains("data"));
+        let sources =
+            line.windows(2).filter(|pair| pair[0].starts_with("--ro-bind") && !pair[0].contains("data"));
         for pair in sources {
             let is_system = ["/usr", "/etc/"].iter().any(|start| pair[1].starts_with(start));
             assert!(is_system || BESIDE_USR.contains(&pair[1].as_str()), "{pair:?}");

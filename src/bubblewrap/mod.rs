@@ -68,8 +68,9 @@ impl BubblewrapSandboxes {
     async fn prove(&self) -> Result<Proven, SandboxError> {
         let program = proof::find(&self.options.program)?;
         let version = proof::version(&program).await?;
-        let sandbox = self.make(&program, "bzzz-self-test".to_owned(), None).await.map_err(proof::not_made)?;
-        let proven = proof::examine(&sandbox).await;
+        let sandbox =
+            self.make(&program, "bzzz-self-test".to_owned(), None).await.map_err(proof::not_made)?;
+        let proven = proof::examine(&sandbox, &self.options).await;
         sandbox.destroy().await?;
         proven?;
         Ok(Proven { program, version })

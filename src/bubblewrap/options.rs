@@ -41,7 +41,10 @@ impl BubblewrapOptions {
         let requirements = [
             (
                 self.memory_bytes >= MIN_MEMORY_BYTES,
-                format!("sandbox.memory is {} bytes and must be at least {MIN_MEMORY_BYTES}", self.memory_bytes),
+                format!(
+                    "sandbox.memory is {} bytes and must be at least {MIN_MEMORY_BYTES}",
+                    self.memory_bytes
+                ),
             ),
             (
                 !sizes.contains(&0),

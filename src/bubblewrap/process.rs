@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use bzzz_actors::ports::sandbox::SandboxError;
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::arguments::{
     ABSENT_CALLS_FD, ALLOWED_CALLS_FD, FIRST_FILE_FD, INFO_FD, SANDBOXD_FD, arguments, files,
 };
 use super::options::BubblewrapOptions;
-use crate::sandbox::common::{FILE_SIZE_MARGIN_BYTES, MAX_OPEN_FILES};
 use crate::sandbox::program::SANDBOXD;
 
 /// From the start of bubblewrap to its word that the sandbox's namespaces are there. It takes milliseconds.
@@ -30,7 +30,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// From the kill of a sandbox's first process to the end of all. The kernel waits for each of them.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a sandbox that has closed its streams may take to be dead, so that its status can be told.
+/// How long a sandbox that has closed its streams may take to be dead and heard out, so that its end can be told.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most of what bubblewrap says about a sandbox: some numbers.
@@ -46,7 +46,13 @@ const FIRST_HOST_USER: u32 = 0x7000_0000;
 /// A range, so that two sandboxes hardly ever are the same user.
 const HOST_USERS: u32 = 0x0100_0000;
 
-type LastWords = Arc<StdMutex<String>>;
+/// What was said on standard error so far.
+#[derive(Default)]
+struct LastWords {
+    text: StdMutex<String>,
+    /// Cancelled when nobody can say more.
+    all_said: CancellationToken,
+}
 
 pub(super) struct Process {
     /// Bubblewrap. It ends when sandboxd has ended, and sandboxd is killed when it ends.
@@ -54,7 +60,7 @@ pub(super) struct Process {
     sandboxd: OwnedFd,
     /// Sandboxd's number on this host.
     pub(super) id: Pid,
-    last_words: LastWords,
+    last_words: Arc<LastWords>,
 }
 
 /// Both directions of the conversation with sandboxd.
@@ -77,7 +83,7 @@ impl Process {
         let command = command(program, filters, options, info_end.into()).map_err(no_room)?;
         // The command holds the other end of the pipe: it goes with it.
         let mut watcher = Command::from(command).kill_on_drop(true).spawn().map_err(no_room)?;
-        let last_words = LastWords::default();
+        let last_words = Arc::new(LastWords::default());
         let streams = match (watcher.stdout.take(), watcher.stdin.take(), watcher.stderr.take()) {
             (Some(reader), Some(writer), Some(said)) => {
                 tokio::spawn(listen(said, last_words.clone()));
@@ -97,31 +103,10 @@ impl Process {
                 let _ = tokio::time::timeout(END_TIMEOUT, watcher.wait()).await;
                 Err(SandboxError::Misconfigured(format!(
                     "bubblewrap can't make a sandbox here: {}",
-                    words(&last_words)
+                    last_words.heard().await
                 )))
             }
         }
-    }
-
-    /// Limits sandboxd and all that it starts from now on. From outside, because some of it would stop bubblewrap
-    /// itself before it is done.
-    pub(super) fn limit(&self, options: &BubblewrapOptions) -> Result<(), SandboxError> {
-        let largest_file = options.work_bytes.max(options.home_bytes).max(options.tmp_bytes);
-        let limits = [
-            (Resource::Nproc, options.pids.into()),
-            // Not the address space: runtimes reserve far more of it than they ever touch.
-            (Resource::Data, options.memory_bytes),
-            (Resource::Nofile, MAX_OPEN_FILES),
-            (Resource::Fsize, largest_file + FILE_SIZE_MARGIN_BYTES),
-            (Resource::Core, 0),
-        ];
-        for (resource, limit) in limits {
-            let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
-            rustix::process::prlimit(Some(self.id), resource, limit).map_err(|error| {
-                SandboxError::Unavailable(format!("a sandbox's {resource:?} can't be limited: {error}"))
-            })?;
-        }
-        Ok(())
     }
 
     /// The user that it is on this host.
@@ -154,7 +139,7 @@ impl Process {
             Ok(Ok(status)) => ended(status),
             _ => "the sandbox is running".to_owned(),
         };
-        match words(&self.last_words) {
+        match self.last_words.heard().await {
             said if said.is_empty() => state,
             said => format!("{state}; its last words: {said}"),
         }
@@ -223,10 +208,11 @@ async fn child_of(info: impl AsyncRead + Unpin) -> Option<Pid> {
 }
 
 /// Keeps the first of what is said, and reads the rest so that nobody who says more is held up.
-async fn listen(mut said: impl AsyncRead + Unpin, last_words: LastWords) {
+async fn listen(mut said: impl AsyncRead + Unpin, last_words: Arc<LastWords>) {
+    let _all_said = last_words.all_said.clone().drop_guard();
     let mut buffer = [0; MAX_LAST_WORDS_BYTES];
     while let Ok(read @ 1..) = said.read(&mut buffer).await {
-        if let Ok(mut words) = last_words.lock() {
+        if let Ok(mut words) = last_words.text.lock() {
             words.push_str(&bzzz_actors::task::printable(&String::from_utf8_lossy(&buffer[..read])));
             let end = words.floor_char_boundary(MAX_LAST_WORDS_BYTES);
             words.truncate(end);
@@ -234,6 +220,10 @@ async fn listen(mut said: impl AsyncRead + Unpin, last_words: LastWords) {
     }
 }
 
-fn words(last_words: &LastWords) -> String {
-    last_words.lock().map(|words| words.trim().to_owned()).unwrap_or_default()
+impl LastWords {
+    /// All of it, when nobody is left to say more; waits a moment for that.
+    async fn heard(&self) -> String {
+        let _ = tokio::time::timeout(STATUS_TIMEOUT, self.all_said.cancelled()).await;
+        self.text.lock().map(|words| words.trim().to_owned()).unwrap_or_default()
+    }
 }

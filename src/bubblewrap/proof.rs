@@ -12,8 +12,9 @@ use bzzz_actors::ports::sandbox::{CommandRequest, Sandbox, SandboxError};
 use bzzz_actors::task::Ending;
 use tokio::process::Command;
 
+use super::options::BubblewrapOptions;
 use super::sandbox::BubblewrapSandbox;
-use crate::sandbox::common::USER_ID;
+use crate::sandbox::common::{MAX_OPEN_FILES, USER_ID};
 
 /// The first one that can give a file system a size, switch nested user namespaces off and take several filters.
 const LEAST_VERSION: (u32, u32) = (0, 8);
@@ -89,7 +90,10 @@ pub(super) fn not_made(error: SandboxError) -> SandboxError {
 }
 
 /// Tries in `sandbox` what must not work.
-pub(super) async fn examine(sandbox: &BubblewrapSandbox) -> Result<(), SandboxError> {
+pub(super) async fn examine(
+    sandbox: &BubblewrapSandbox,
+    options: &BubblewrapOptions,
+) -> Result<(), SandboxError> {
     let mut failings = Vec::new();
     match sandbox.process.host_user() {
         Some(0) => failings.push("it runs as root on the host".to_owned()),
@@ -100,7 +104,7 @@ pub(super) async fn examine(sandbox: &BubblewrapSandbox) -> Result<(), SandboxEr
     if said.ending != (Ending::Exited { code: 0 }) {
         failings.push(format!("the trial in it ended with {:?}: {}", said.ending, said.text.trim()));
     }
-    failings.extend(failings_in(&said.text));
+    failings.extend(failings_in(&said.text, options));
 
     let stubborn = run(sandbox, 2, STUBBORN, KILL_AFTER).await?;
     if !matches!(stubborn.ending, Ending::TimedOut { .. }) {
@@ -138,13 +142,16 @@ async fn run(
 }
 
 /// What the trial says that should not be so, and what it should say and does not.
-fn failings_in(said: &str) -> Vec<String> {
+fn failings_in(said: &str, options: &BubblewrapOptions) -> Vec<String> {
+    // The shell counts memory in KiB.
+    let limits = format!("limits {} {MAX_OPEN_FILES} 0 {}", options.pids, options.memory_bytes / 1024);
     let identity = format!("identity {USER_ID} {USER_ID} {USER_ID}");
     let wanted = [
         (identity.as_str(), "its user is not the one that it should be"),
         ("capabilities 0000000000000000", "it has capabilities"),
         ("new privileges 1", "set-user-id programs give privileges"),
         ("filter 2", "system calls are not filtered"),
+        (&limits, "its processes are not limited"),
         ("interfaces lo", "it has a network"),
         ("namespace refused", "it can make namespaces"),
         ("processes few", "it sees processes of the host"),
@@ -172,22 +179,25 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "identity 1000 1000 1000\ncapabilities 0000000000000000\nnew privileges 1\nfilter 2\n\
-                        interfaces lo\nnamespace refused\nprocesses few\n";
+                        limits 512 16384 0 2097152\ninterfaces lo\nnamespace refused\nprocesses few\n";
 
     #[test]
     fn each_failing_is_found_and_so_is_silence() {
-        assert_eq!(failings_in(GOOD), [""; 0]);
-        assert_eq!(failings_in("").len(), 7);
+        let options = super::super::options::tests::options();
+        assert_eq!(failings_in(GOOD, &options), [""; 0]);
+        assert_eq!(failings_in("", &options).len(), 8);
         for (good, bad, failing) in [
             ("1000 1000 1000", "0 0 0", "its user"),
             ("0000000000000000", "0000000000000000\ncapabilities 00000000000000c0", "capabilities"),
             ("filter 2", "filter 0", "not filtered"),
+            ("limits 512", "limits 96364", "not limited"),
+            (&limits, "its processes are not limited"),
             ("interfaces lo", "interfaces eth0 lo", "network"),
             ("refused", "made", "namespaces"),
             ("processes few\n", "processes few\nwritable /usr\n", "/usr can be written to"),
             ("processes few\n", "processes few\nvisible /root\n", "/root can be seen"),
         ] {
-            let failings = failings_in(&GOOD.replace(good, bad));
+            let failings = failings_in(&GOOD.replace(good, bad), &options);
             assert!(failings.len() == 1 && failings[0].contains(failing), "{failings:?}");
         }
     }

@@ -51,7 +51,6 @@ impl BubblewrapSandbox {
             }
             Err(error) => return Err(error),
         };
-        process.limit(options)?;
         let name = format!("{name} (process {})", process.id.as_raw_nonzero());
         Ok(Self { name, session, process, temp_dir: options.temp_dir.clone(), place })
     }

@@ -20,7 +20,8 @@ pub(super) fn filters() -> Result<Vec<Vec<u8>>, SandboxError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)
         .map_err(|_| unavailable(format!("none is known for {}", std::env::consts::ARCH)))?;
     let allowed = ALLOWED.concat().into_iter().chain(ABSENT.iter().copied());
-    let mut rules: Vec<Value> = allowed.filter(|name| exists(name, arch)).map(whatever_the_arguments).collect();
+    let mut rules: Vec<Value> =
+        allowed.filter(|name| exists(name, arch)).map(whatever_the_arguments).collect();
     rules.extend(CONDITIONAL.iter().map(|(name, conditions)| {
         let conditions: Vec<_> = conditions.iter().map(condition).collect();
         json!({ "syscall": name, "args": conditions })
@@ -54,7 +55,8 @@ fn condition(condition: &Condition) -> Value {
 
 /// Newer architectures lack the calls that others have replaced.
 fn exists(name: &str, arch: TargetArch) -> bool {
-    let alone = json!({ "match_action": "allow", "mismatch_action": "trap", "filter": [{ "syscall": name }] });
+    let alone =
+        json!({ "match_action": "allow", "mismatch_action": "trap", "filter": [{ "syscall": name }] });
     compile(alone, arch).is_ok()
 }
 

@@ -4,6 +4,8 @@ sed -n 's/^Cap...:\t/capabilities /p' /proc/self/status | sort -u
 sed -n 's/^NoNewPrivs:\t/new privileges /p; s/^Seccomp:\t/filter /p' /proc/self/status
 echo "interfaces" $(sed -n 's/^ *\([^ ]*\):.*/\1/p' /proc/net/dev | sort)
 
+echo "limits $(ulimit -u) $(ulimit -n) $(ulimit -c) $(ulimit -d)"
+
 # With and without a user namespace around it.
 namespace=refused
 for kind in --user --net --mount --pid; do

@@ -23,7 +23,8 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 #[tokio::test]
 async fn the_backend_describes_itself() {
     let Some(place) = Place::docker() else { return };
-    let described = DockerSandboxes::new(place.docker_options(Sizes::default())).unwrap().describe().await.unwrap();
+    let described =
+        DockerSandboxes::new(place.docker_options(Sizes::default())).unwrap().describe().await.unwrap();
     assert!(described.starts_with("Docker ") && described.contains(&place::image()), "{described}");
 }
 
@@ -169,7 +170,10 @@ async fn a_command_that_nobody_waits_for_is_killed_and_its_outcome_says_so() {
     let first = sandbox.clone();
     let running = tokio::spawn(async move { first.run(&command).await });
     until("the command begins", || runs("sleep 1001")).await;
-    let adopted = DockerSandboxes::new(place.docker_options(Sizes::default())).unwrap().adopt(&place.spec(Purpose::Work)).await;
+    let adopted = DockerSandboxes::new(place.docker_options(Sizes::default()))
+        .unwrap()
+        .adopt(&place.spec(Purpose::Work))
+        .await;
     let adopted = adopted.unwrap().unwrap();
     tokio::select! {
         ended = adopted.recall(2, PATIENCE) => panic!("{ended:?}"),
@@ -185,14 +189,16 @@ async fn what_is_missing_is_said_with_its_remedy() {
     let Some(place) = Place::docker() else { return };
     let spec = place.spec(Purpose::Work);
 
-    let options = DockerOptions { image: "bzzz-no-such-image:1".into(), ..place.docker_options(Sizes::default()) };
+    let options =
+        DockerOptions { image: "bzzz-no-such-image:1".into(), ..place.docker_options(Sizes::default()) };
     let sandboxes = DockerSandboxes::new(options).unwrap();
     for error in [sandboxes.start(&spec).await.err(), sandboxes.describe().await.err()] {
         let Some(SandboxError::Misconfigured(text)) = error else { panic!("{error:?}") };
         assert!(text.contains("make sandbox-image"), "{text}");
     }
 
-    let options = DockerOptions { runtime: Some("no-such-runtime".into()), ..place.docker_options(Sizes::default()) };
+    let options =
+        DockerOptions { runtime: Some("no-such-runtime".into()), ..place.docker_options(Sizes::default()) };
     let sandboxes = DockerSandboxes::new(options).unwrap();
     for error in [sandboxes.start(&spec).await.err(), sandboxes.describe().await.err()] {
         let Some(SandboxError::Misconfigured(text)) = error else { panic!("{error:?}") };
@@ -206,8 +212,10 @@ async fn without_a_daemon_the_remedy_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("place.sock");
     let Some(place) = Place::docker() else { return };
-    let at =
-        |host: String| DockerSandboxes::new(DockerOptions { host: Some(host), ..place.docker_options(Sizes::default()) }).unwrap();
+    let at = |host: String| {
+        DockerSandboxes::new(DockerOptions { host: Some(host), ..place.docker_options(Sizes::default()) })
+            .unwrap()
+    };
 
     let nobody = at(format!("unix://{}", socket.display()));
     let Err(SandboxError::Unavailable(text)) = nobody.describe().await else { panic!() };

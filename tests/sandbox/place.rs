@@ -130,9 +130,7 @@ fn is_there(is_there: bool, problem: &str) -> bool {
 fn sandboxes(backend: Backend, folder: &Path, sizes: Sizes) -> Arc<dyn Sandboxes> {
     match backend {
         Backend::Docker => Arc::new(DockerSandboxes::new(docker_options(folder, sizes)).unwrap()),
-        Backend::Bubblewrap => {
-            Arc::new(BubblewrapSandboxes::new(bubblewrap_options(folder, sizes)).unwrap())
-        }
+        Backend::Bubblewrap => Arc::new(BubblewrapSandboxes::new(bubblewrap_options(folder, sizes)).unwrap()),
     }
 }
 
