@@ -75,11 +75,11 @@ fn without_docker_three_issues_become_three_pull_requests_too() {
 #[test]
 fn with_nothing_to_make_sandboxes_it_says_how_to_get_it_and_leaves_nothing() {
     let (folder, programs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let git = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|folder| folder.join("git"))
-        .find(|git| git.exists())
-        .unwrap();
-    std::os::unix::fs::symlink(git, programs.path().join("git")).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    for needed in ["git", "sh"] {
+        let program = std::env::split_paths(&path).map(|folder| folder.join(needed)).find(|it| it.exists());
+        std::os::unix::fs::symlink(program.unwrap(), programs.path().join(needed)).unwrap();
+    }
     let arguments = ["demo".to_owned(), "--set".to_owned(), NO_DOCKER.to_owned()];
     let path = [("PATH", programs.path().display().to_string())];
     let mut demo = Program::start_with(folder.path(), &arguments, &path);

@@ -210,7 +210,7 @@ async fn what_is_missing_is_said_with_its_remedy() {
 #[tokio::test]
 async fn without_a_daemon_the_remedy_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("place.sock");
+    let socket = folder.path().join("docker.sock");
     let Some(place) = Place::docker() else { return };
     let at = |host: String| {
         DockerSandboxes::new(DockerOptions { host: Some(host), ..place.docker_options(Sizes::default()) })
@@ -219,7 +219,7 @@ async fn without_a_daemon_the_remedy_is_said() {
 
     let nobody = at(format!("unix://{}", socket.display()));
     let Err(SandboxError::Unavailable(text)) = nobody.describe().await else { panic!() };
-    assert!(text.contains("apt-get install place.io"), "{text}");
+    assert!(text.contains("apt-get install docker.io"), "{text}");
     // A socket that nobody listens on.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let Err(SandboxError::Unavailable(text)) = nobody.describe().await else { panic!() };
