@@ -191,7 +191,6 @@ mod tests {
             ("0000000000000000", "0000000000000000\ncapabilities 00000000000000c0", "capabilities"),
             ("filter 2", "filter 0", "not filtered"),
             ("limits 512", "limits 96364", "not limited"),
-            (&limits, "its processes are not limited"),
             ("interfaces lo", "interfaces eth0 lo", "network"),
             ("refused", "made", "namespaces"),
             ("processes few\n", "processes few\nwritable /usr\n", "/usr can be written to"),
