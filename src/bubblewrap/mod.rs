@@ -24,8 +24,10 @@ use async_trait::async_trait;
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::NodeId;
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 pub use self::options::BubblewrapOptions;
+use self::process::Process;
 pub use self::sandbox::BubblewrapSandbox;
 use self::sandbox::Place;
 use crate::sandbox::common;
@@ -40,10 +42,12 @@ fn lock(standing: &Standing) -> MutexGuard<'_, HashMap<SandboxSpec, Arc<Bubblewr
 
 pub struct BubblewrapSandboxes {
     options: BubblewrapOptions,
-    filters: Vec<Vec<u8>>,
+    filters: Arc<[Vec<u8>]>,
     /// Made at the first use: a sandbox was, and held.
     proven: OnceCell<Proven>,
     standing: Arc<Standing>,
+    /// Those that are being started, whether or not somebody waits for them.
+    starts: TaskTracker,
 }
 
 /// The program that was seen to make sandboxes that hold.
@@ -57,8 +61,11 @@ impl BubblewrapSandboxes {
     /// `Misconfigured` when an option is wrong, or this architecture is not known. Nothing is started yet.
     pub fn new(options: BubblewrapOptions) -> Result<Self, SandboxError> {
         options.validate()?;
-        let filters = seccomp::filters()?;
-        Ok(Self { options, filters, proven: OnceCell::new(), standing: Arc::default() })
+        let filters = seccomp::filters()?.into();
+        let starts = TaskTracker::new();
+        // Closed only means that waiting for it ends when it is empty.
+        starts.close();
+        Ok(Self { options, filters, proven: OnceCell::new(), standing: Arc::default(), starts })
     }
 
     async fn proven(&self) -> Result<&Proven, SandboxError> {
@@ -82,7 +89,11 @@ impl BubblewrapSandboxes {
         name: String,
         place: Option<Place>,
     ) -> Result<BubblewrapSandbox, SandboxError> {
-        BubblewrapSandbox::start(program, &self.filters, &self.options, name, place).await
+        // A task of its own: a start must not be given up halfway. Nobody waits for it then, and it ends as it is dropped.
+        let start = Process::start(program.to_owned(), self.filters.clone(), self.options.clone());
+        let started = self.starts.spawn(start).await;
+        let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
+        BubblewrapSandbox::open(started, &self.options, name, place).await
     }
 
     fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {
@@ -123,6 +134,8 @@ impl Sandboxes for BubblewrapSandboxes {
         node: &NodeId,
         keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
     ) -> Result<usize, SandboxError> {
+        // What is left of one that takes longer ends with the node.
+        let _ = tokio::time::timeout(process::START_TIMEOUT, self.starts.wait()).await;
         let is_stray = |spec: &SandboxSpec| spec.node == *node && !keep(spec);
         let strays: Vec<_> = {
             let standing = lock(&self.standing);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use super::options::BubblewrapOptions;
 use crate::sandbox::program::SANDBOXD;
 
 /// From the start of bubblewrap to its word that the sandbox's namespaces are there. It takes milliseconds.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// From the kill of a sandbox's first process to the end of all. The kernel waits for each of them.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -70,17 +70,20 @@ pub(super) struct Streams {
 }
 
 impl Process {
-    /// Starts a sandbox. It ends with the thread that polls this: one that lives as long as the node.
+    /// Starts a sandbox. It ends with the thread that polls this: one that lives as long as the node. To be polled to its
+    /// end: bubblewrap's child asks to die with it only after having waited for it, and one that is killed before would
+    /// leave a process that waits for ever. (The same few milliseconds of a node that is killed leave one; nothing of a
+    /// task is in it.)
     ///
     /// # Errors
     /// `Unavailable` when this host has no room for it; `Misconfigured` when bubblewrap can't make it.
     pub(super) async fn start(
-        program: &Path,
-        filters: &[Vec<u8>],
-        options: &BubblewrapOptions,
+        program: PathBuf,
+        filters: Arc<[Vec<u8>]>,
+        options: BubblewrapOptions,
     ) -> Result<(Self, Streams), SandboxError> {
         let (info, info_end) = std::io::pipe().map_err(no_room)?;
-        let command = command(program, filters, options, info_end.into()).map_err(no_room)?;
+        let command = command(&program, &filters, &options, info_end.into()).map_err(no_room)?;
         // The command holds the other end of the pipe: it goes with it.
         let mut watcher = Command::from(command).kill_on_drop(true).spawn().map_err(no_room)?;
         let last_words = Arc::new(LastWords::default());
@@ -143,6 +146,13 @@ impl Process {
             said if said.is_empty() => state,
             said => format!("{state}; its last words: {said}"),
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Bubblewrap, which is killed next, may not have told sandboxd yet to die with it.
+        let _ = rustix::process::pidfd_send_signal(&self.sandboxd, Signal::KILL);
     }
 }
 

@@ -1,6 +1,6 @@
 //! One sandbox and the session with the sandboxd in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use bzzz_actors::ports::sandbox::{
 use bzzz_actors::task::Sha;
 
 use super::options::BubblewrapOptions;
-use super::process::Process;
+use super::process::{Process, Streams};
 use super::{Standing, lock};
 use crate::sandbox::{Session, SessionOptions, common};
 
@@ -31,15 +31,14 @@ pub struct BubblewrapSandbox {
 }
 
 impl BubblewrapSandbox {
-    /// Starts a sandbox and greets the sandboxd in it. Dropped, it ends.
-    pub(super) async fn start(
-        program: &Path,
-        filters: &[Vec<u8>],
+    /// Greets the sandboxd of a sandbox that has started. Dropped, it ends.
+    pub(super) async fn open(
+        started: (Process, Streams),
         options: &BubblewrapOptions,
         name: String,
         place: Option<Place>,
     ) -> Result<Self, SandboxError> {
-        let (process, streams) = Process::start(program, filters, options).await?;
+        let (process, streams) = started;
         let session_options = SessionOptions {
             output_cap_bytes: options.output_cap_bytes,
             heartbeat: common::heartbeat(options.orphan_grace),

@@ -10,7 +10,7 @@ use bzzz::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, Sandboxes};
 use bzzz_actors::task::Ending;
 
-use crate::place::{Place, Sizes, output, request, run, text};
+use crate::place::{MIB, Place, Sizes, output, request, run, text};
 
 fn host(script: &str) -> String {
     String::from_utf8(Command::new("bash").args(["-c", script]).output().unwrap().stdout).unwrap()
@@ -173,20 +173,37 @@ async fn a_backend_that_is_dropped_leaves_no_process() {
     }
 }
 
+/// The processes of this machine with `argument` in their command line.
+fn with_argument(argument: &str) -> Vec<String> {
+    let ids = std::fs::read_dir("/proc").unwrap().filter_map(|it| it.unwrap().file_name().into_string().ok());
+    let is_one = |id: &String| {
+        std::fs::read(format!("/proc/{id}/cmdline"))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|it| it == argument.as_bytes()))
+    };
+    ids.filter(is_one).collect()
+}
+
 #[tokio::test]
 async fn starts_that_are_given_up_leave_no_process() {
     let Some(place) = Place::bubblewrap() else { return };
-    place.sandboxes.describe().await.unwrap();
-    let spec = place.spec(Purpose::Work);
-    for moment in 0..20 {
-        let _ = tokio::time::timeout(Duration::from_millis(moment), place.sandboxes.start(&spec)).await;
-        place.sandboxes.remove_strays(&place.node, &|_| false).await.unwrap();
+    // A size that no other sandbox has tells its processes, also those that were let go by their parents.
+    let work_bytes = 128 * MIB + 4096 * u64::from(getrandom::u32().unwrap() % 4096);
+    let options = place.bubblewrap_options(Sizes { work_bytes, ..Sizes::default() });
+    let sandboxes = BubblewrapSandboxes::new(options).unwrap();
+    sandboxes.describe().await.unwrap();
+    let mark = work_bytes.to_string();
+    let standing = sandboxes.start(&place.spec(Purpose::Check)).await.unwrap();
+    assert_eq!(with_argument(&mark).len(), 1, "bubblewrap, but not sandboxd");
+    standing.destroy().await.unwrap();
+
+    for moment in 0..80 {
+        let spec = place.spec(Purpose::Work);
+        let _ = tokio::time::timeout(Duration::from_micros(moment * 250), sandboxes.start(&spec)).await;
+        sandboxes.remove_strays(&place.node, &|_| false).await.unwrap();
     }
-    // Of this thread, which is the test's own.
-    let children = || std::fs::read_to_string("/proc/thread-self/children").unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !children().is_empty() {
-        assert!(Instant::now() < deadline, "left: {}", children());
+    while !with_argument(&mark).is_empty() {
+        assert!(Instant::now() < deadline, "left: {:?}", with_argument(&mark));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
