@@ -13,7 +13,8 @@ CARGO_DENY_VERSION := 0.20.2
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: prerequisites sandbox-image ## a task from issue to pull request on this machine; ARGS="…" for options of `bzzz demo`
+demo: ## a task from issue to pull request on this machine; ARGS="…" for options of `bzzz demo`
+	deploy/prerequisites.sh demo
 	cargo run -- demo $(ARGS)
 
 prerequisites:
@@ -22,7 +23,7 @@ prerequisites:
 sandbox-image: ## the image that sandboxes are made from
 	deploy/sandbox/build.sh
 
-test: prerequisites sandbox-image ## all tests; some need Docker
+test: prerequisites sandbox-image ## all tests; some need Docker, some bubblewrap
 	cargo test --workspace --all-features
 
 check: prerequisites format lint doc deny ## everything that is checked without running it

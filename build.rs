@@ -37,7 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     let built = build_sandboxd(&out_dir.join("sandboxd-target"), &target)?;
-    std::fs::copy(&built, out_dir.join("sandboxd")).map_err(|e| format!("{}: {e}", built.display()))?;
+    // A new file each time: whoever shares the old one (a copy of the target folder by links) keeps it.
+    let out = out_dir.join("sandboxd");
+    if out.exists() {
+        std::fs::remove_file(&out).map_err(|e| format!("{}: {e}", out.display()))?;
+    }
+    std::fs::copy(&built, &out).map_err(|e| format!("{}: {e}", built.display()))?;
     Ok(())
 }
 

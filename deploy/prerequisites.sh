@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Installs what building and running Bzzz needs on Debian and Ubuntu, and starts a Docker daemon when none answers.
-# Says what it does; does nothing when all is there. `make demo` and `make test` run it first.
+# Installs what building and running Bzzz needs on Debian and Ubuntu. Says what it does; does nothing when all is there.
+#
+#   deploy/prerequisites.sh         for the tests and everything else: a Docker daemon, which it starts when none answers,
+#                                   and bubblewrap, with the tools that sandboxes have from this machine then
+#   deploy/prerequisites.sh demo    for `make demo`: Docker and the sandbox image where Docker is installed and this user
+#                                   may use it, else bubblewrap and the tools
 #
 #   BZZZ_DOCKERD_LOG    where a daemon that it starts writes   (/var/log/bzzz-dockerd.log)
 set -euo pipefail
 
+readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly dockerd_log=${BZZZ_DOCKERD_LOG:-/var/log/bzzz-dockerd.log}
 # A daemon on a slow disk takes some seconds to look through its containers.
 readonly dockerd_patience_s=60
@@ -23,52 +28,99 @@ as_root() {
     fi
 }
 
-# Each as the package that brings it.
-missing=()
-has git || missing+=(git)
-has cc || missing+=(gcc)
-has make || missing+=(make)
-has tar || missing+=(tar)
-has docker || missing+=(docker.io)
-has debootstrap || missing+=(debootstrap)
-[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
-[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
-# sandboxd is linked with the static C library.
-if ! has cc || [ "$(cc -print-file-name=libc.a)" = libc.a ]; then missing+=(libc6-dev); fi
-
-if [ ${#missing[@]} -gt 0 ]; then
-    has apt-get || fail "missing: ${missing[*]} (as Debian names them), and there is no apt-get: install them by hand"
-    say "installing ${missing[*]}"
+install_packages() {
+    [ $# -gt 0 ] || return 0
+    has apt-get || fail "missing: $* (as Debian names them), and there is no apt-get: install them by hand"
+    say "installing $*"
     as_root apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
-fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
+}
 
-has cargo || fail "cargo is missing: install Rust from https://rustup.rs (version 1.95 or newer)"
+# What follows prints what is missing, each as the package that brings it.
+
+for_building() {
+    has git || echo git
+    has cc || echo gcc
+    has make || echo make
+    has tar || echo tar
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+    # sandboxd is linked with the static C library.
+    if ! has cc || [ "$(cc -print-file-name=libc.a)" = libc.a ]; then echo libc6-dev; fi
+}
+
+for_docker() {
+    has docker || echo docker.io
+    has debootstrap || echo debootstrap
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+}
+
+# The packages of the sandbox image: sandboxes by bubblewrap have this machine's /usr. What is in a home folder, as Rust
+# by rustup is, they do not see.
+for_bubblewrap() {
+    has bwrap || echo bubblewrap
+    has prlimit || echo util-linux
+    has dpkg-query || return 0
+    local package
+    for package in $(sed -e 's/#.*//' "$here/sandbox/packages"); do
+        dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done
+}
 
 answers() { docker version --format '{{.Server.Version}}' 2>/dev/null; }
 
-if ! answers >/dev/null; then
-    [ -z "${DOCKER_HOST:-}" ] || fail "no Docker daemon answers at DOCKER_HOST=$DOCKER_HOST"
+# Succeeds when a daemon answers in the end; says why not.
+start_docker() {
+    ! answers >/dev/null || return 0
+    if [ -n "${DOCKER_HOST:-}" ]; then
+        say "no Docker daemon answers at DOCKER_HOST=$DOCKER_HOST"
+        return 1
+    fi
     if as_root docker version >/dev/null 2>&1; then
-        fail "a Docker daemon runs, but $(id -un) may not use it: 'sudo usermod -aG docker $(id -un)', then log in again"
+        say "a Docker daemon runs, but $(id -un) may not use it: 'sudo usermod -aG docker $(id -un)', then log in again"
+        return 1
     fi
     if [ -d /run/systemd/system ]; then
         say "starting Docker (systemctl start docker)"
         as_root systemctl start docker || true
-    else
-        has dockerd || fail "dockerd is missing although docker is there: apt-get install docker.io"
+    elif has dockerd; then
         say "starting dockerd in the background, its log is $dockerd_log"
         # In a session of its own: it stays when the terminal goes.
         as_root setsid --fork sh -c 'exec dockerd >"$1" 2>&1 </dev/null' sh "$dockerd_log"
+    else
+        say "dockerd is missing although docker is there: apt-get install docker.io"
+        return 1
     fi
     for ((waited_s = 0; waited_s < dockerd_patience_s; waited_s++)); do
-        ! answers >/dev/null || break
+        ! answers >/dev/null || return 0
         ! grep -qs 'failed to start daemon' "$dockerd_log" || break
         sleep 1
     done
-    if ! answers >/dev/null; then
-        [ ! -r "$dockerd_log" ] || tail -n 15 "$dockerd_log" >&2
-        fail "no Docker daemon answers after $waited_s s"
-    fi
+    [ ! -r "$dockerd_log" ] || tail -n 15 "$dockerd_log" >&2
+    say "no Docker daemon answers after $waited_s s"
+    return 1
+}
+
+# A daemon on another machine would not find the files that sandboxes are made of.
+is_local() { [[ ${DOCKER_HOST:-unix://} = unix://* ]]; }
+
+[ $# -le 1 ] && [[ ${1:-} =~ ^(|demo)$ ]] || fail "unknown arguments: $*"
+# The names of packages have no spaces.
+# shellcheck disable=SC2046
+install_packages $(for_building)
+has cargo || fail "cargo is missing: install Rust from https://rustup.rs (version 1.95 or newer)"
+
+if [ "${1:-}" != demo ]; then
+    # shellcheck disable=SC2046
+    install_packages $(for_docker; for_bubblewrap)
+    start_docker || fail "the tests need Docker"
+elif has docker && is_local && start_docker; then
+    # shellcheck disable=SC2046
+    install_packages $(for_docker)
+    "$here/sandbox/build.sh"
+else
+    say "sandboxes are made by bubblewrap: there is no Docker that could be used"
+    # shellcheck disable=SC2046
+    install_packages $(for_bubblewrap)
 fi
-say "all there: $(git --version), Docker $(answers), $(cargo --version)"
+docker=$(answers || true)
+say "all there: $(git --version), ${docker:+Docker $docker, }$(bwrap --version 2>/dev/null || echo no bubblewrap), $(cargo --version)"

@@ -1,6 +1,7 @@
 //! The Bzzz node.
 
 pub mod apiary;
+pub mod bubblewrap;
 pub mod cli;
 pub mod demo;
 pub mod docker;

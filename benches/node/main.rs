@@ -1,5 +1,5 @@
 //! What the node's own speed is: `make bench`. Each figure is the median of its samples, in one run on one machine;
-//! needs Docker and the sandbox image.
+//! needs Docker, the sandbox image and bubblewrap.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

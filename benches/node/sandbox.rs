@@ -1,21 +1,31 @@
-//! A command in a Docker sandbox against the same command on the host, and a sandbox that is ready to work.
+//! A command in a sandbox of each backend against the same command on the host and by Docker's own ways, and a
+//! sandbox that is ready to work.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
 use bzzz::apiary::{Apiary, ApiaryOptions, examples};
+use bzzz::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
 use bzzz::docker::{DockerOptions, DockerSandboxes};
 use bzzz::git::{Git, GitLimits, GitOptions};
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::ports::sandbox::{CommandRequest, Purpose, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{Epoch, TaskId};
+use futures_util::StreamExt;
 
 use crate::figures::Figure;
 
 const COMMANDS: usize = 300;
 const STARTS: usize = 30;
-/// The goals of the project.
-const MAX_ABOVE_HOST_MS: f64 = 1.5;
+/// Docker's own ways are slow, and of these the middle is all that is wanted.
+const EXECS: usize = 30;
+/// The goals of the project. A command is to take a thirtieth of the time of `docker exec`.
+const MAX_ABOVE_HOST_BY_DOCKER_MS: f64 = 1.5;
+const MAX_ABOVE_HOST_BY_BUBBLEWRAP_MS: f64 = 1.0;
+const MAX_SHARE_OF_EXEC_PERCENT: f64 = 3.3;
 const MAX_READY_MS: f64 = 800.0;
 
 pub(crate) fn measure() -> Vec<Figure> {
@@ -38,17 +48,21 @@ pub(crate) fn measure() -> Vec<Figure> {
         .unwrap();
         let temp_dir = data_dir.join("tmp");
         std::fs::create_dir_all(&temp_dir).unwrap();
-        let sandboxes = DockerSandboxes::new(options(data_dir, temp_dir)).unwrap();
-        let ready = ready(&sandboxes, &code, &task).await;
-        let mut figures = commands(&sandboxes, &task).await;
-        figures.push(ready);
+        let docker = DockerSandboxes::new(docker_options(data_dir, temp_dir.clone())).unwrap();
+        let bubblewrap = BubblewrapSandboxes::new(bubblewrap_options(temp_dir)).unwrap();
+        // Not counted: the proof that its sandboxes hold.
+        bubblewrap.describe().await.unwrap();
+        let mut figures = commands(&docker, &bubblewrap, &task).await;
+        figures.push(ready("sandbox ready by Docker: create, start, code in", &docker, &code, &task).await);
+        figures.push(ready("sandbox ready by bubblewrap: start, code in", &bubblewrap, &code, &task).await);
         apiary.stop().await;
         figures
     })
 }
 
-fn options(data_dir: std::path::PathBuf, temp_dir: std::path::PathBuf) -> DockerOptions {
-    const MIB: u64 = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+fn docker_options(data_dir: std::path::PathBuf, temp_dir: std::path::PathBuf) -> DockerOptions {
     DockerOptions {
         host: None,
         image: std::env::var("BZZZ_SANDBOX_IMAGE").unwrap_or_else(|_| "bzzz-sandbox:1".into()),
@@ -66,6 +80,20 @@ fn options(data_dir: std::path::PathBuf, temp_dir: std::path::PathBuf) -> Docker
     }
 }
 
+fn bubblewrap_options(temp_dir: std::path::PathBuf) -> BubblewrapOptions {
+    BubblewrapOptions {
+        program: "bwrap".into(),
+        memory_bytes: 2048 * MIB,
+        pids: 512,
+        work_bytes: 1024 * MIB,
+        tmp_bytes: 256 * MIB,
+        home_bytes: 512 * MIB,
+        output_cap_bytes: 1024 * 1024,
+        orphan_grace: Duration::from_secs(900),
+        temp_dir,
+    }
+}
+
 fn spec(task: &TaskId) -> SandboxSpec {
     SandboxSpec {
         node: "bench".parse().unwrap(),
@@ -75,8 +103,8 @@ fn spec(task: &TaskId) -> SandboxSpec {
     }
 }
 
-/// Create, start, code in: from nothing to the first command.
-async fn ready(sandboxes: &DockerSandboxes, code: &Git, task: &TaskId) -> Figure {
+/// From nothing to the first command.
+async fn ready(name: &'static str, sandboxes: &dyn Sandboxes, code: &Git, task: &TaskId) -> Figure {
     let base = code.refresh(&task.repo, "main").await.unwrap();
     let mut samples = Vec::new();
     for _ in 0..STARTS {
@@ -87,34 +115,83 @@ async fn ready(sandboxes: &DockerSandboxes, code: &Git, task: &TaskId) -> Figure
         samples.push(began.elapsed());
         sandbox.destroy().await.unwrap();
     }
-    Figure::in_ms("sandbox ready: create, start, code in", Some(MAX_READY_MS), &samples)
+    Figure::in_ms(name, Some(MAX_READY_MS), &samples)
 }
 
-/// One after the other by turns, so that both meet the same machine.
-async fn commands(sandboxes: &DockerSandboxes, task: &TaskId) -> Vec<Figure> {
-    let sandbox = sandboxes.start(&spec(task)).await.unwrap();
-    let (mut host, mut inside, mut above) = (Vec::new(), Vec::new(), Vec::new());
+/// One after the other by turns, so that all meet the same machine.
+async fn commands(docker: &dyn Sandboxes, bubblewrap: &dyn Sandboxes, task: &TaskId) -> Vec<Figure> {
+    let container = docker.start(&spec(task)).await.unwrap();
+    let sandboxes = [container.clone(), bubblewrap.start(&spec(task)).await.unwrap()];
+    let mut host = Vec::new();
+    let (mut inside, mut above) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for step in 1..=COMMANDS as u32 {
         let began = Instant::now();
         assert!(Command::new("bash").args(["-c", "true"]).status().unwrap().success());
         let on_host = began.elapsed();
-        let request = CommandRequest { step, command: "true".into(), timeout: Duration::from_secs(60) };
-        let began = Instant::now();
-        assert!(sandbox.run(&request).await.unwrap().ending.is_success());
-        let in_sandbox = began.elapsed();
         host.push(on_host);
-        inside.push(in_sandbox);
-        above.push((in_sandbox.as_secs_f64() - on_host.as_secs_f64()) * 1e3);
+        for (sandbox, (inside, above)) in sandboxes.iter().zip(inside.iter_mut().zip(&mut above)) {
+            let request = CommandRequest { step, command: "true".into(), timeout: Duration::from_secs(60) };
+            let began = Instant::now();
+            assert!(sandbox.run(&request).await.unwrap().ending.is_success());
+            let in_sandbox = began.elapsed();
+            inside.push(in_sandbox);
+            above.push((in_sandbox.as_secs_f64() - on_host.as_secs_f64()) * 1e3);
+        }
     }
-    sandbox.destroy().await.unwrap();
+    let (by_program, by_interface) = execs(&container.name()).await;
+    for sandbox in sandboxes {
+        sandbox.destroy().await.unwrap();
+    }
+    let above_host = |goal: f64, samples: Vec<f64>| Figure {
+        name: "  above the host, pair by pair",
+        unit: "ms",
+        goal: Some(goal),
+        samples,
+    };
+    let by_program = Figure::in_ms("`true` by docker exec", None, &by_program);
+    let exec_ms = by_program.median();
+    let share = |inside: &[Duration]| Figure {
+        name: "  of the time of docker exec",
+        unit: "%",
+        goal: Some(MAX_SHARE_OF_EXEC_PERCENT),
+        samples: inside.iter().map(|it| it.as_secs_f64() * 1e3 / exec_ms * 100.0).collect(),
+    };
+    let ([in_docker, in_bubblewrap], [above_docker, above_bubblewrap]) = (inside, above);
     vec![
         Figure::in_ms("`true` by bash -c on the host", None, &host),
-        Figure::in_ms("`true` in a Docker sandbox", None, &inside),
-        Figure {
-            name: "  above the host, pair by pair",
-            unit: "ms",
-            goal: Some(MAX_ABOVE_HOST_MS),
-            samples: above,
-        },
+        Figure::in_ms("`true` in a Docker sandbox", None, &in_docker),
+        above_host(MAX_ABOVE_HOST_BY_DOCKER_MS, above_docker),
+        share(&in_docker),
+        Figure::in_ms("`true` in a bubblewrap sandbox", None, &in_bubblewrap),
+        above_host(MAX_ABOVE_HOST_BY_BUBBLEWRAP_MS, above_bubblewrap),
+        share(&in_bubblewrap),
+        by_program,
+        Figure::in_ms("`true` by the Engine API's exec", None, &by_interface),
     ]
+}
+
+/// The same command in the same container by Docker's command line, and by its interface.
+async fn execs(container: &str) -> (Vec<Duration>, Vec<Duration>) {
+    let client = Docker::connect_with_defaults().unwrap();
+    let (mut by_program, mut by_interface) = (Vec::new(), Vec::new());
+    for _ in 0..EXECS {
+        let began = Instant::now();
+        assert!(Command::new("docker").args(["exec", container, "true"]).status().unwrap().success());
+        by_program.push(began.elapsed());
+
+        let began = Instant::now();
+        let config = ExecConfig {
+            cmd: Some(vec!["true".to_owned()]),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let exec = client.create_exec(container, config).await.unwrap();
+        let started = client.start_exec(&exec.id, None).await.unwrap();
+        let StartExecResults::Attached { mut output, .. } = started else { panic!("it is not attached") };
+        while output.next().await.is_some() {}
+        assert_eq!(client.inspect_exec(&exec.id).await.unwrap().exit_code, Some(0));
+        by_interface.push(began.elapsed());
+    }
+    (by_program, by_interface)
 }

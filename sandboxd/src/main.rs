@@ -9,7 +9,7 @@ mod pid1;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pid1::{Daemon, harden};
+use pid1::{Daemon, close_inherited, harden};
 
 const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER";
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         eprintln!("sandboxd: {USAGE}");
         return ExitCode::from(EXIT_USAGE);
     };
-    match harden().and_then(|()| Daemon::new(grace)).and_then(Daemon::run) {
+    match close_inherited().and_then(|()| harden()).and_then(|()| Daemon::new(grace)).and_then(Daemon::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("sandboxd: {problem}");

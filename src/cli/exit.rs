@@ -15,7 +15,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// What sandboxes or clones are made with can't be used: Docker, the sandbox image, git. (A forge or a model server
+    /// What sandboxes or clones are made with can't be used: Docker, bubblewrap, git. (A forge or a model server
     /// that is away is waited for, and says so in the log.)
     Unavailable = 69,
     /// A part of the node that it can't live without kept failing. A service manager should start the node again.

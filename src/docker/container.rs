@@ -1,4 +1,4 @@
-//! What a container is made of, and how a sandbox's spec stands in its name and labels. Pure.
+//! What a container is made of, and how a sandbox's spec stands in its labels. Pure.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,8 +9,11 @@ use bollard::models::{
 use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
 use bzzz_actors::task::Epoch;
 
-use super::options::{DockerOptions, SHM_BYTES};
+use super::options::DockerOptions;
 use super::seccomp;
+use crate::sandbox::common::{
+    ENVIRONMENT, FILE_SIZE_MARGIN_BYTES, HOME, HOST_NAME, MAX_OPEN_FILES, SANDBOXD, SHM_BYTES, USER_ID, WORK,
+};
 use crate::sandbox::program;
 
 const NODE_LABEL: &str = "bzzz.node";
@@ -20,38 +23,9 @@ const PURPOSE_LABEL: &str = "bzzz.purpose";
 /// The data folder of the node: two nodes of one name on one machine must not take each other's for their own.
 const HOME_LABEL: &str = "bzzz.home";
 
-/// The user that the image made for this.
-const USER: &str = "1000:1000";
-
-/// Where sandboxd is mounted.
-const SANDBOXD: &str = "/sandboxd";
-
-/// More open files than any build needs, and few enough that all processes together can't use the host's up.
-const MAX_OPEN_FILES: i64 = 16 * 1024;
-
 /// One file for every so many bytes of a file system. The kernel's memory for a file counts as the sandbox's, so
 /// that millions of empty ones would fill it.
 const BYTES_A_FILE: u64 = 2048;
-
-/// By so much the largest file may outgrow the largest file system: a full disk shall say "no space left", which a
-/// program understands, before this limit kills it. The limit is there for files with holes.
-const FILE_SIZE_MARGIN_BYTES: u64 = 1024 * 1024;
-
-/// Beside what the image sets. Nobody sits at a terminal; byte code next to the sources would end up in the diff.
-const ENVIRONMENT: [&str; 7] = [
-    "HOME=/home/agent",
-    "USER=agent",
-    "LANG=C.UTF-8",
-    "TERM=dumb",
-    "PAGER=cat",
-    "GIT_PAGER=cat",
-    "PYTHONDONTWRITEBYTECODE=1",
-];
-
-/// The container of `spec`, always the same: a left-over is found by it.
-pub(super) fn name(spec: &SandboxSpec) -> String {
-    format!("bzzz-{}-{}-e{}-{}", spec.node, spec.task.slug(), spec.epoch, spec.purpose.as_str())
-}
 
 pub(super) fn labels(spec: &SandboxSpec, home: &Path) -> HashMap<String, String> {
     HashMap::from([
@@ -89,10 +63,11 @@ pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<Strin
 pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(options.image.clone()),
-        hostname: Some("sandbox".to_owned()),
-        user: Some(USER.to_owned()),
-        working_dir: Some("/work".to_owned()),
-        env: Some(ENVIRONMENT.map(str::to_owned).to_vec()),
+        hostname: Some(HOST_NAME.to_owned()),
+        user: Some(format!("{USER_ID}:{USER_ID}")),
+        working_dir: Some(WORK.to_owned()),
+        // Beside what the image sets.
+        env: Some(ENVIRONMENT.map(|(name, value)| format!("{name}={value}")).to_vec()),
         entrypoint: Some(vec![SANDBOXD.to_owned()]),
         cmd: Some(program::arguments(options.orphan_grace)),
         labels: Some(labels(spec, &options.data_dir)),
@@ -127,7 +102,7 @@ fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
         nano_cpus: Some((options.cpus * 1e9) as i64),
         pids_limit: Some(i64::from(options.pids)),
         ulimits: Some(vec![
-            ulimit("nofile", MAX_OPEN_FILES),
+            ulimit("nofile", MAX_OPEN_FILES as i64),
             ulimit("core", 0),
             ulimit("fsize", (options.work_bytes.max(options.home_bytes) + FILE_SIZE_MARGIN_BYTES) as i64),
         ]),
@@ -135,9 +110,9 @@ fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
         readonly_rootfs: Some(true),
         shm_size: Some(SHM_BYTES as i64),
         tmpfs: Some(HashMap::from([
-            ("/work".to_owned(), tmpfs(options.work_bytes, "0755")),
+            (WORK.to_owned(), tmpfs(options.work_bytes, "0755")),
             ("/tmp".to_owned(), tmpfs(options.tmp_bytes, "1777")),
-            ("/home/agent".to_owned(), tmpfs(options.home_bytes, "0755")),
+            (HOME.to_owned(), tmpfs(options.home_bytes, "0755")),
         ])),
         mounts: Some(vec![Mount {
             typ: Some(MountType::BIND),
@@ -160,7 +135,7 @@ fn ulimit(name: &str, limit: i64) -> ResourcesUlimits {
 fn tmpfs(bytes: u64, mode: &str) -> String {
     let files = bytes / BYTES_A_FILE;
     // Docker's own default would be noexec, where nothing that was built could be run.
-    format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={files},uid=1000,gid=1000,mode={mode}")
+    format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={files},uid={USER_ID},gid={USER_ID},mode={mode}")
 }
 
 #[cfg(test)]
@@ -184,11 +159,6 @@ mod tests {
         let mut without_epoch = labels(&spec(), home);
         without_epoch.remove(EPOCH_LABEL);
         assert_eq!(spec_of(&without_epoch, home), None);
-    }
-
-    #[test]
-    fn a_name_is_one_that_docker_takes() {
-        assert_eq!(name(&spec()), "bzzz-node-1-acme.rocket.rs.42-e3-check");
     }
 
     #[test]

@@ -32,9 +32,10 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::client::{DEFAULT_HOST, is_socket};
 use self::client::{explain, is_missing};
 pub use self::options::DockerOptions;
-pub(crate) use self::options::{MIN_FREE_BYTES, SHM_BYTES, least_memory};
+pub(crate) use self::options::{MIN_FREE_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
+use crate::sandbox::common;
 use crate::sandbox::{SessionOptions, program};
 
 pub struct DockerSandboxes {
@@ -137,7 +138,7 @@ impl DockerSandboxes {
     ) -> Result<DockerSandbox, SandboxError> {
         let options = SessionOptions {
             output_cap_bytes: self.options.output_cap_bytes,
-            heartbeat: self.options.heartbeat(),
+            heartbeat: common::heartbeat(self.options.orphan_grace),
         };
         let temp_dir = self.options.temp_dir.clone();
         DockerSandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir).await
@@ -223,7 +224,7 @@ impl Sandboxes for DockerSandboxes {
 
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let client = self.client().await?;
-        let name = container::name(spec);
+        let name = common::name(spec);
         self.remove_left_over(client, &name, spec).await?;
 
         let mut unfinished =
@@ -243,7 +244,7 @@ impl Sandboxes for DockerSandboxes {
     /// A job of the earlier life's own is cancelled; a command goes on.
     async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
         let client = self.client().await?;
-        let name = container::name(spec);
+        let name = common::name(spec);
         let found = self.find(client, &name).await?;
         if !found.is_some_and(|found| found.is_running && found.spec.as_ref() == Some(spec)) {
             return Ok(None);

@@ -7,23 +7,13 @@ use bytesize::ByteSize;
 use bzzz_actors::ports::sandbox::SandboxError;
 use sandboxd::MAX_CAPTURE_BYTES;
 
-/// `/dev/shm`, which Docker mounts whatever is asked: enough for the semaphores of test runners.
-pub(crate) const SHM_BYTES: u64 = 64 * 1024 * 1024;
+use crate::sandbox::common::{MIN_ORPHAN_GRACE, MIN_PIDS, SHM_BYTES};
 
 /// Below this not even a shell and git have room beside the file systems.
 pub(crate) const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A sandbox whose grace is shorter might end between two heartbeats of a node that is only busy.
-const MIN_ORPHAN_GRACE: Duration = Duration::from_secs(2);
-
 /// Docker's own lower limit.
 const MIN_CPUS: f64 = 0.01;
-
-/// A shell, git and its children.
-const MIN_PIDS: u32 = 16;
-
-/// How often sandboxd hears of the node at most; the grace divided by four when that is sooner.
-const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// The least memory for a sandbox whose file systems have these sizes together, in bytes.
 pub(crate) fn least_memory(file_systems: u64) -> u64 {
@@ -98,10 +88,6 @@ impl DockerOptions {
         }
         Ok(())
     }
-
-    pub(super) fn heartbeat(&self) -> Duration {
-        HEARTBEAT.min(self.orphan_grace / 4)
-    }
 }
 
 #[cfg(test)]
@@ -131,7 +117,6 @@ pub(super) mod tests {
     #[test]
     fn the_defaults_fit() {
         assert_eq!(options().validate(), Ok(()));
-        assert_eq!(options().heartbeat(), HEARTBEAT);
     }
 
     #[test]

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::hive::Hive;
-use bzzz_actors::ports::sandbox::SandboxError;
 use secrecy::SecretString;
 
-use crate::docker::{DockerOptions, DockerSandboxes};
 use crate::git::{Git, GitLimits, GitOptions, GitSetupError};
 use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
@@ -54,27 +52,6 @@ pub(super) fn model(settings: &Settings) -> Result<Ollama, SetupError> {
         first_byte_timeout: model.first_byte_timeout.get(),
         chunk_timeout: model.chunk_timeout.get(),
         ..OllamaOptions::new(model.url.base(), model.context_tokens)
-    })
-}
-
-pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxError> {
-    let sandbox = &settings.sandbox;
-    DockerSandboxes::new(DockerOptions {
-        host: sandbox.docker_host.clone(),
-        image: sandbox.image.clone(),
-        runtime: sandbox.runtime.clone(),
-        memory_bytes: sandbox.memory.bytes(),
-        cpus: sandbox.cpus,
-        pids: sandbox.pids,
-        work_bytes: sandbox.work_size.bytes(),
-        tmp_bytes: sandbox.tmp_size.bytes(),
-        home_bytes: sandbox.home_size.bytes(),
-        output_cap_bytes: u32::try_from(sandbox.output_cap.bytes()).unwrap_or(u32::MAX),
-        orphan_grace: settings.claims.ttl.get(),
-        // It is how a container tells whose it is: always written the same.
-        data_dir: std::fs::canonicalize(&settings.node.data_dir)
-            .unwrap_or_else(|_| settings.node.data_dir.clone()),
-        temp_dir: temp_folder(settings),
     })
 }
 

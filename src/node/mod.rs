@@ -4,6 +4,7 @@ mod adapters;
 mod chance;
 mod collect;
 mod configure;
+mod sandboxes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use bzzz_actors::task::life::Task;
 use bzzz_actors::task::{Epoch, TaskId};
 use tracing::{info, warn};
 
+use self::sandboxes::Chosen;
 use crate::git::GitSetupError;
 use crate::http::SetupError;
 use crate::journal::{JournalOpenError, SqliteJournal};
@@ -71,8 +73,7 @@ impl RunningNode {
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
-        let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
-        let sandbox = sandboxes.describe().await?;
+        let Chosen { sandboxes, description: sandbox } = sandboxes::choose(&settings).await?;
         let tasks = collect::unfinished(&*journal).await?;
         collect::at_start(&git, &tasks).await;
         let wanted = wanted_sandboxes(&tasks);

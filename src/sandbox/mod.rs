@@ -2,12 +2,14 @@
 //! conversation with it.
 //!
 //! [`Session`] speaks over any pair of byte streams to the program that `program` carries. `import` and
-//! `export` move code in and out as jobs of a session. `syscalls` is what a sandbox may ask of the kernel.
+//! `export` move code in and out as jobs of a session. `syscalls` is what a sandbox may ask of the kernel, `common`
+//! what it is given.
 //!
 //! Invariant: what comes out of a sandbox is untrusted. A frame that sandboxd would not send, a size above its
 //! limit, a wrong number: each makes the session [`SandboxError::Lost`](bzzz_actors::ports::sandbox::SandboxError),
 //! and nothing more is read from it.
 
+pub(crate) mod common;
 mod export;
 mod import;
 pub(crate) mod program;

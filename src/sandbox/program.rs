@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Static, for this machine's architecture; built by `build.rs`.
-const SANDBOXD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sandboxd"));
+pub(crate) const SANDBOXD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sandboxd"));
 
 /// Any user may run it: in a sandbox it is started by one that owns nothing on the host.
 const MODE: u32 = 0o755;

@@ -8,9 +8,12 @@ use sandboxd::MAX_CAPTURE_BYTES;
 
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
-use super::sections::{Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, Settings, Task};
+use super::sections::{
+    Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, SandboxBackend, Settings, Task,
+};
 use super::units::{HumanDuration, HumanSize};
 use crate::docker;
+use crate::sandbox::common::SHM_BYTES;
 
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
@@ -198,8 +201,7 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
     }
     let sum = file_systems.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(size.bytes()));
     let least = docker::least_memory(sum);
-    let [sum, least, shm, free] =
-        [sum, least, docker::SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
+    let [sum, least, shm, free] = [sum, least, SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
     checks.require(
         &["sandbox.memory", "sandbox.work_size", "sandbox.tmp_size", "sandbox.home_size"],
         sandbox.memory >= least,
@@ -290,7 +292,9 @@ pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
     if settings.forge.repositories.is_empty() && settings.hive.url.is_none() {
         missing("forge.repositories", "no repository to watch", "name some, or set hive.url");
     }
-    if let Some(host) = settings.sandbox.docker_host.as_deref().filter(|host| !docker::is_socket(host)) {
+    let wants_docker = settings.sandbox.backend == SandboxBackend::Docker;
+    let host = settings.sandbox.docker_host.as_deref().filter(|_| wants_docker);
+    if let Some(host) = host.filter(|host| !docker::is_socket(host)) {
         missing(DOCKER_HOST, &format!("is {host:?}"), &format!("name {} there", socket()));
     }
     problems

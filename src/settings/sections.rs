@@ -97,7 +97,10 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxBackend {
+    /// Docker where it can be used, else bubblewrap.
+    Auto,
     Docker,
+    Bubblewrap,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

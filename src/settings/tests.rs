@@ -231,6 +231,8 @@ fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_vari
             .set("forge.repositories=a/b")
             .env("DOCKER_HOST", "tcp://h:1")
     };
+    assert_eq!(machine().load().missing_to_run(), [], "there may be bubblewrap");
+    let machine = || machine().set("sandbox.backend=docker");
     let missing = machine().load().missing_to_run();
     let expected = "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\"; name a socket on this machine, such as \
                     unix:///var/run/docker.sock there";

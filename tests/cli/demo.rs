@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::bubblewrap;
 use crate::containers::{Containers, can_run};
 use crate::program::Program;
 
@@ -51,13 +52,41 @@ fn an_interrupted_demo_leaves_nothing() {
     assert_nothing_is_left(folder.path(), &containers);
 }
 
+const NO_DOCKER: &str = "sandbox.docker_host=unix:///nowhere/docker.sock";
+
 #[test]
-fn without_docker_it_says_how_to_get_it_and_leaves_nothing() {
+fn without_docker_three_issues_become_three_pull_requests_too() {
+    if !bubblewrap::can_run_the_examples() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
-    let set = "sandbox.docker_host=unix:///nowhere/docker.sock".to_owned();
-    let mut demo = Program::start(folder.path(), &["demo".to_owned(), "--set".to_owned(), set]);
+    let mut demo =
+        Program::start(folder.path(), &["demo".to_owned(), "--set".to_owned(), NO_DOCKER.to_owned()]);
+    let status = demo.until_end();
+    let text = demo.text();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("sandbox: bubblewrap ") && text.contains("entries, verified"), "{text}");
+    let table = &text[text.find("pull request").unwrap()..];
+    assert_eq!(table.matches("/pull/2").count(), 3, "{text}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn with_nothing_to_make_sandboxes_it_says_how_to_get_it_and_leaves_nothing() {
+    let (folder, programs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = std::env::var_os("PATH").unwrap();
+    for needed in ["git", "sh"] {
+        let program = std::env::split_paths(&path).map(|folder| folder.join(needed)).find(|it| it.exists());
+        std::os::unix::fs::symlink(program.unwrap(), programs.path().join(needed)).unwrap();
+    }
+    let arguments = ["demo".to_owned(), "--set".to_owned(), NO_DOCKER.to_owned()];
+    let path = [("PATH", programs.path().display().to_string())];
+    let mut demo = Program::start_with(folder.path(), &arguments, &path);
     let containers = Containers { prefix: format!("demo-{}", demo.id()) };
     assert_eq!(demo.until_end(), 69, "{}", demo.text());
-    assert!(demo.text().contains("apt-get install docker.io"), "{}", demo.text());
+    for remedy in ["apt-get install docker.io", "apt-get install bubblewrap"] {
+        assert!(demo.text().contains(remedy), "{}", demo.text());
+    }
     assert_nothing_is_left(folder.path(), &containers);
 }

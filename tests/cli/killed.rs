@@ -9,6 +9,7 @@ use bzzz::apiary::{Apiary, ApiaryOptions};
 use bzzz::journal::JournalReader;
 use bzzz_actors::task::{RepoId, label};
 
+use crate::bubblewrap;
 use crate::containers::{Containers, can_run, docker, until_runs};
 use crate::program::Program;
 use crate::run::{TOKEN, arguments, node_name};
@@ -123,15 +124,40 @@ async fn a_killed_node_whose_container_is_gone_goes_on_from_what_was_saved() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
-    let mut second = Program::start(folder.path(), &arguments);
+    goes_on_from_what_was_saved(folder.path(), &apiary, &arguments);
+    apiary.stop().await;
+}
+
+/// Starts the node again, which finds no sandbox.
+fn goes_on_from_what_was_saved(folder: &Path, apiary: &Apiary, arguments: &[String]) {
+    let mut second = Program::start(folder, arguments);
     second.until_line("sandbox_lost");
     // The command that was under way is not run again: the check finds no fuel, and the model has no more to say.
     second.until_line("checks_finished");
     second.until_line("replied");
-    let prompts = prompts(&apiary);
+    let prompts = prompts(apiary);
     assert!(prompts.contains("as they were saved after command 1"), "{prompts}");
     assert!(prompts.contains("cat: count: No such file") && prompts.contains("kept\\n"), "{prompts}");
     second.signal("TERM");
     assert_eq!(second.until_end(), 0, "{}", second.text());
+}
+
+/// The sandbox ends with the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_leaves_nothing_of_bubblewrap_and_goes_on_from_what_was_saved() {
+    if !bubblewrap::can_run() {
+        return;
+    }
+    let (folder, node) = (tempfile::tempdir().unwrap(), node_name());
+    let apiary = apiary(folder.path()).await;
+    let set = ["forge.repositories=[\"meadow/rocket\"]", "node.drain_grace=0s", "sandbox.backend=bubblewrap"];
+    let arguments = arguments(&apiary, &node, &set);
+    let mut first = Program::start(folder.path(), &arguments);
+    first.until_line("checkpointed");
+    let processes = bubblewrap::until_runs(first.id(), "sleep 0.3").await;
+    first.signal("KILL");
+    first.until_death();
+    bubblewrap::until_gone(&processes).await;
+    goes_on_from_what_was_saved(folder.path(), &apiary, &arguments);
     apiary.stop().await;
 }

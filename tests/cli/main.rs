@@ -1,6 +1,8 @@
 //! The program as a person or a service manager runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../support/bubblewrap.rs"]
+mod bubblewrap;
 mod config;
 #[path = "../support/containers.rs"]
 mod containers;

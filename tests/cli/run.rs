@@ -133,7 +133,7 @@ async fn a_token_that_is_wrong_or_may_not_write_is_said_at_the_start() {
 async fn without_docker_it_says_how_to_get_it() {
     let (folder, node) = (tempfile::tempdir().unwrap(), node_name());
     let apiary = apiary(folder.path()).await;
-    let set = ["sandbox.docker_host=unix:///nowhere/docker.sock"];
+    let set = ["sandbox.backend=docker", "sandbox.docker_host=unix:///nowhere/docker.sock"];
     let mut node = Program::start(folder.path(), &arguments(&apiary, &node, &set));
     assert_eq!(node.until_end(), UNAVAILABLE, "{}", node.text());
     assert!(node.text().contains("apt-get install docker.io"), "{}", node.text());

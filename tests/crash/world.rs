@@ -110,6 +110,7 @@ impl World {
             format!("escalation.webhook_url={}/webhook/bzzz", self.apiary.n8n_url()),
             format!("model.url={}", self.apiary.ollama_url()),
             format!("model.names=[\"{MODEL}\"]"),
+            "sandbox.backend=docker".to_owned(),
             format!("sandbox.image={}", image()),
             "sandbox.memory=256 MiB".to_owned(),
             "sandbox.work_size=32 MiB".to_owned(),

@@ -144,6 +144,7 @@ impl Hill {
             format!("model.url={}", self.apiary.ollama_url()),
             format!("model.names=[\"{MODEL}\"]"),
             "model.calls_in_flight=16".to_owned(),
+            "sandbox.backend=docker".to_owned(),
             format!("sandbox.image={}", image()),
             "sandbox.memory=512 MiB".to_owned(),
             "sandbox.work_size=64 MiB".to_owned(),

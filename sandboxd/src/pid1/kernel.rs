@@ -19,6 +19,23 @@ pub(crate) fn harden() -> io::Result<()> {
     Ok(())
 }
 
+/// Closes what it was started with beside its three streams. Whatever the one who starts it has open, a file or a
+/// socket of the host, would be inherited by the commands. To be called before anything is opened.
+pub(crate) fn close_inherited() -> io::Result<()> {
+    const STREAMS: i32 = 3;
+    let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= STREAMS) {
+        // SAFETY: nothing in this process owns one yet. The one that the list was read from is closed already: the
+        // kernel refuses to close it again, and that is all.
+        #[allow(unsafe_code)]
+        unsafe {
+            rustix::io::close(descriptor);
+        }
+    }
+    Ok(())
+}
+
 /// SIGKILL to every process but this one. The kernel sends it under the lock that a fork needs, so no process slips
 /// through by forking.
 pub(crate) fn kill_everything() {

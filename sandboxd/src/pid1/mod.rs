@@ -10,4 +10,4 @@ mod outbox;
 mod outcomes;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use kernel::harden;
+pub(crate) use kernel::{close_inherited, harden};

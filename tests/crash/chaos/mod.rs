@@ -72,8 +72,8 @@ fn a_node_among_random_trouble_does_every_issue_once_or_says_why_not() {
     world.verify();
     println!("chaos: what went wrong: {troubles:?}");
     println!(
-        "chaos: how the node's lives ended: {:?}; its parts panicked {} times",
-        lives.ends, lives.panics
+        "chaos: how the node's lives ended: {:?}; its parts panicked {} times; {} threads were abandoned",
+        lives.ends, lives.panics, lives.abandoned
     );
     println!("chaos: {proposed} of {} issues have their pull request", work.issues.len());
     for (reason, times) in failures {

@@ -18,6 +18,11 @@ const WHY_CHARS: usize = 200;
 /// What a panic at a fail point says (the crate `fail`).
 const PANICKED: [&str; 2] = ["failpoint ", " panic"];
 
+/// What the watchdog says of a task's thread.
+const ABANDONED: &str = "blocks the thread of its task";
+/// Some of the freezes last longer: their thread is abandoned, or the node's process ends.
+const BLOCKED_AFTER: &str = "node.blocked_after=4s";
+
 /// What became of the lives of a node.
 #[derive(Default)]
 pub(super) struct Lives {
@@ -25,6 +30,8 @@ pub(super) struct Lives {
     pub(super) ends: BTreeMap<String, usize>,
     /// Panics of its parts.
     pub(super) panics: usize,
+    /// Threads of tasks that were abandoned.
+    pub(super) abandoned: usize,
 }
 
 impl Lives {
@@ -32,6 +39,7 @@ impl Lives {
         *self.ends.entry(how).or_insert(0) += 1;
         let has_panicked = |line: &&String| PANICKED.iter().all(|part| line.contains(part));
         self.panics += program.seen.iter().filter(has_panicked).count();
+        self.abandoned += program.seen.iter().filter(|line| line.contains(ABANDONED)).count();
     }
 }
 
@@ -51,7 +59,9 @@ impl<'world> Node<'world> {
 
     fn begin(&mut self, fail_points: Option<String>) {
         let environment: Vec<(&str, String)> = fail_points.map(|it| ("FAILPOINTS", it)).into_iter().collect();
-        self.program = Some(self.world.start(&["task.wall_time=15m", "task.check_timeout=1m"], &environment));
+        self.program = Some(
+            self.world.start(&["task.wall_time=15m", "task.check_timeout=1m", BLOCKED_AFTER], &environment),
+        );
     }
 
     /// Kills it, whatever it does, and starts it again, with these fail points.

@@ -1,11 +1,16 @@
 //! What a command can't get at: the host, the network, privileges, sandboxd itself.
 
-use crate::daemon::{self, Docker, output, run, text};
+use crate::place::{Place, output, run, text};
 
-#[tokio::test]
-async fn a_command_has_no_privilege_and_no_network() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+crate::on_each_backend! {
+    a_command_has_no_privilege_and_no_network,
+    a_command_writes_only_where_it_works,
+    sandboxd_is_out_of_reach,
+    the_kernel_refuses_what_no_build_needs,
+}
+
+async fn a_command_has_no_privilege_and_no_network(place: &Place) {
+    let sandbox = place.start().await;
 
     assert_eq!(output(&*sandbox, 1, "id -u; id -g; id -G").await, "1000\n1000\n1000\n");
     let status = output(&*sandbox, 2, "cat /proc/self/status").await;
@@ -13,15 +18,12 @@ async fn a_command_has_no_privilege_and_no_network() {
         assert!(status.contains(&format!("{line}:\t0000000000000000\n")), "{status}");
     }
     assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
-    assert_eq!(output(&*sandbox, 3, "ls /sys/class/net").await, "lo\n");
-    let set_user_id = "find / -xdev -perm /6000 -type f 2>/dev/null | wc -l";
-    assert_eq!(output(&*sandbox, 4, set_user_id).await, "0\n");
+    let interfaces = "sed -n 's/^ *\\([^ ]*\\):.*/\\1/p' /proc/net/dev";
+    assert_eq!(output(&*sandbox, 3, interfaces).await, "lo\n");
 }
 
-#[tokio::test]
-async fn a_command_writes_only_where_it_works() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn a_command_writes_only_where_it_works(place: &Place) {
+    let sandbox = place.start().await;
 
     let program = "printf '#!/bin/sh\\necho ran\\n' > p && chmod +x p && ./p && rm p";
     for folder in ["/work", "/work/repo", "/tmp", "/home/agent"] {
@@ -41,10 +43,8 @@ async fn a_command_writes_only_where_it_works() {
     assert!(!mounts.contains("docker.sock"), "{mounts}");
 }
 
-#[tokio::test]
-async fn sandboxd_is_out_of_reach() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn sandboxd_is_out_of_reach(place: &Place) {
+    let sandbox = place.start().await;
 
     for attack in [
         "cat /proc/1/environ",
@@ -68,10 +68,8 @@ async fn sandboxd_is_out_of_reach() {
     assert_eq!(output(&*sandbox, 6, "cat /proc/self/oom_score_adj").await, "500\n");
 }
 
-#[tokio::test]
-async fn the_kernel_refuses_what_no_build_needs() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn the_kernel_refuses_what_no_build_needs(place: &Place) {
+    let sandbox = place.start().await;
 
     let call = |number: &str| {
         format!(
@@ -108,21 +106,4 @@ async fn the_kernel_refuses_what_no_build_needs() {
     let threads =
         "python3 -c 'import threading; t=threading.Thread(target=lambda: print(1)); t.start(); t.join()'";
     assert_eq!(output(&*sandbox, 4, threads).await, "1\n");
-}
-
-#[tokio::test]
-async fn the_tools_of_the_image_work() {
-    let Some(docker) = Docker::new() else { return };
-    let options = bzzz::docker::DockerOptions { memory_bytes: 1024 * daemon::MIB, ..docker.options() };
-    let sandbox = docker.start_with(options).await;
-
-    let c = "printf '#include <stdio.h>\\nint main(){puts(\"c\");}' > a.c && gcc -o a a.c && ./a";
-    assert_eq!(output(&*sandbox, 1, c).await, "c\n");
-    let make = "printf 'all:\\n\\t@echo made\\n' > Makefile && make";
-    assert_eq!(output(&*sandbox, 2, make).await, "made\n");
-    let pytest = "echo 'def test(): assert 1 + 1 == 2' > test_it.py && python3 -m pytest -q";
-    assert!(output(&*sandbox, 3, pytest).await.contains("1 passed"));
-    assert_eq!(output(&*sandbox, 4, "find . -name '*.pyc' | wc -l").await, "0\n");
-    let cargo = "git init -q . && cargo new --quiet --vcs none hi 2>&1 && cd hi && cargo run --quiet";
-    assert_eq!(output(&*sandbox, 5, cargo).await, "Hello, world!\n");
 }

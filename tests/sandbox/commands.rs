@@ -1,21 +1,31 @@
-//! Commands in a real container: every way that one can end, and that nothing of it is left then.
+//! Commands in a real sandbox: every way that one can end, and that nothing of it is left then.
 
 use std::time::{Duration, Instant};
 
 use bzzz_actors::ports::sandbox::SandboxError;
 use bzzz_actors::task::Ending;
 
-use crate::daemon::{Docker, MIB, output, request, run, text};
+use crate::place::{Place, output, request, run, text};
+
+crate::on_each_backend! {
+    an_ending_and_an_output_arrive_as_they_are,
+    every_command_starts_anew_in_the_work_tree,
+    of_a_flood_the_beginning_and_the_end_are_kept,
+    a_command_that_never_ends_is_killed_with_all_that_it_started,
+    what_a_command_leaves_in_the_background_ends_with_it,
+    a_full_disk_fails_the_command_and_no_more,
+    a_command_that_no_shell_can_read_is_refused,
+    a_caller_that_goes_away_ends_its_command_and_nothing_else,
+    calls_wait_for_one_another,
+}
 
 const EXITED_0: Ending = Ending::Exited { code: 0 };
 
 /// How long after its deadline a command may take to be gone, on a machine that runs other tests too.
 const SLACK: Duration = Duration::from_secs(5);
 
-#[tokio::test]
-async fn an_ending_and_an_output_arrive_as_they_are() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn an_ending_and_an_output_arrive_as_they_are(place: &Place) {
+    let sandbox = place.start().await;
 
     let outcome = run(&*sandbox, 1, "true").await.unwrap();
     assert_eq!((outcome.ending, text(&outcome)), (EXITED_0, String::new()));
@@ -38,10 +48,8 @@ async fn an_ending_and_an_output_arrive_as_they_are() {
     assert_eq!(outcome.ending, Ending::Exited { code: 127 });
 }
 
-#[tokio::test]
-async fn every_command_starts_anew_in_the_work_tree() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn every_command_starts_anew_in_the_work_tree(place: &Place) {
+    let sandbox = place.start().await;
 
     assert_eq!(output(&*sandbox, 1, "pwd; export SET=1; cd /; umask 000").await, "/work/repo\n");
     assert_eq!(output(&*sandbox, 2, "pwd; echo ${SET-unset}; umask").await, "/work/repo\nunset\n0022\n");
@@ -64,10 +72,8 @@ async fn every_command_starts_anew_in_the_work_tree() {
     assert_eq!(output(&*sandbox, 9, "pwd").await, "/work/repo\n");
 }
 
-#[tokio::test]
-async fn of_a_flood_the_beginning_and_the_end_are_kept() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn of_a_flood_the_beginning_and_the_end_are_kept(place: &Place) {
+    let sandbox = place.start().await;
 
     let outcome = run(&*sandbox, 1, "echo first; head -c 300000000 /dev/zero; echo last").await.unwrap();
     assert_eq!(outcome.ending, EXITED_0);
@@ -82,10 +88,8 @@ async fn of_a_flood_the_beginning_and_the_end_are_kept() {
     assert!(outcome.output.left_out > 0 && started.elapsed() < SLACK);
 }
 
-#[tokio::test]
-async fn a_command_that_never_ends_is_killed_with_all_that_it_started() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn a_command_that_never_ends_is_killed_with_all_that_it_started(place: &Place) {
+    let sandbox = place.start().await;
     let stubborn = [
         "sleep 1000",
         "trap '' TERM HUP INT; while :; do :; done",
@@ -106,10 +110,8 @@ async fn a_command_that_never_ends_is_killed_with_all_that_it_started() {
     }
 }
 
-#[tokio::test]
-async fn what_a_command_leaves_in_the_background_ends_with_it() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn what_a_command_leaves_in_the_background_ends_with_it(place: &Place) {
+    let sandbox = place.start().await;
     let daemons = [
         // Holds the output open.
         "sleep 1000 & echo started",
@@ -128,10 +130,8 @@ async fn what_a_command_leaves_in_the_background_ends_with_it() {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_fails_the_command_and_no_more() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn a_full_disk_fails_the_command_and_no_more(place: &Place) {
+    let sandbox = place.start().await;
     let outcome = run(&*sandbox, 1, "head -c 1G /dev/zero > big").await.unwrap();
     assert_eq!(outcome.ending, Ending::Exited { code: 1 });
     assert!(text(&outcome).contains("No space left on device"), "{}", text(&outcome));
@@ -141,28 +141,8 @@ async fn a_full_disk_fails_the_command_and_no_more() {
     assert_eq!(output(&*sandbox, 3, "rm big* /tmp/big*; echo again > small; cat small").await, "again\n");
 }
 
-#[tokio::test]
-async fn running_out_of_memory_is_said_and_survived() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
-    let eat = "python3 -c 'x = b\"x\" * (4 << 30)'";
-    let outcome = run(&*sandbox, 1, eat).await.unwrap();
-    assert!(outcome.out_of_memory, "{:?} {}", outcome.ending, text(&outcome));
-    assert_eq!(outcome.ending, Ending::Signalled { signal: 9 });
-
-    // Many small ones: the kernel must not choose sandboxd.
-    let horde = "for i in $(seq 60); do python3 -c 'x = b\"x\" * (40 << 20); import time; time.sleep(3)' & done; wait";
-    let outcome = run(&*sandbox, 2, horde).await.unwrap();
-    assert!(outcome.out_of_memory);
-
-    let outcome = run(&*sandbox, 3, "echo fine").await.unwrap();
-    assert_eq!((text(&outcome).as_str(), outcome.out_of_memory), ("fine\n", false));
-}
-
-#[tokio::test]
-async fn a_command_that_no_shell_can_read_is_refused() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn a_command_that_no_shell_can_read_is_refused(place: &Place) {
+    let sandbox = place.start().await;
     let long = format!("# {}\necho ran", "x".repeat(120 * 1024));
     assert_eq!(output(&*sandbox, 1, &long).await, "ran\n");
     for command in ["x".repeat(200 * 1024), "echo \0".to_owned()] {
@@ -171,10 +151,8 @@ async fn a_command_that_no_shell_can_read_is_refused() {
     assert_eq!(output(&*sandbox, 3, "echo still here").await, "still here\n");
 }
 
-#[tokio::test]
-async fn a_caller_that_goes_away_ends_its_command_and_nothing_else() {
-    let Some(docker) = Docker::new() else { return };
-    let sandbox = docker.start().await;
+async fn a_caller_that_goes_away_ends_its_command_and_nothing_else(place: &Place) {
+    let sandbox = place.start().await;
     let endless = request(1, "echo $$ > pid; sleep 1000", Duration::from_secs(900));
     let gone = tokio::time::timeout(Duration::from_millis(500), sandbox.run(&endless)).await;
     assert!(gone.is_err());
@@ -183,11 +161,8 @@ async fn a_caller_that_goes_away_ends_its_command_and_nothing_else() {
     assert!(started.elapsed() < SLACK);
 }
 
-#[tokio::test]
-async fn calls_wait_for_one_another() {
-    let Some(docker) = Docker::new() else { return };
-    let options = bzzz::docker::DockerOptions { memory_bytes: 600 * MIB, ..docker.options() };
-    let sandbox = docker.start_with(options).await;
+async fn calls_wait_for_one_another(place: &Place) {
+    let sandbox = place.start().await;
     let command = "mkdir lock && sleep 0.2 && rmdir lock && echo alone";
     let calls = (0..4).map(|step| output(&*sandbox, step, command));
     assert!(futures_util::future::join_all(calls).await.iter().all(|said| said == "alone\n"));

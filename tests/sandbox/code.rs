@@ -1,16 +1,28 @@
-//! Code into a container and out of it again, with real git at both ends.
+//! Code into a sandbox and out of it again, with real git at both ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use bzzz::docker::DockerOptions;
 use bzzz_actors::ports::code::CodeIn;
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, WorkBundle};
 use bzzz_actors::task::Sha;
 
-use crate::daemon::{Docker, MIB, git, output};
+use crate::place::{MIB, Place, Sizes, git, output};
+
+crate::on_each_backend! {
+    the_code_stands_in_the_sandbox_as_it_was,
+    what_was_changed_comes_out_and_goes_in_again,
+    the_same_tree_makes_the_same_commit,
+    only_what_changed_comes_out_when_only_that_is_asked_for,
+    whatever_was_done_to_its_git_folder_the_work_comes_out,
+    a_store_that_was_removed_is_made_again_or_missed,
+    what_cannot_leave_is_refused_in_words_that_help,
+    what_earlier_exports_wrote_does_not_fill_the_disk,
+    a_repository_that_does_not_fit_is_the_operators_matter,
+    what_cannot_be_imported_is_said,
+}
 
 const MAX_BYTES: u64 = 8 * MIB;
 
@@ -84,8 +96,8 @@ fn archive_of(folder: &Path, repo: &Path) -> PathBuf {
     archive
 }
 
-async fn imported(docker: &Docker, upstream: &Upstream) -> std::sync::Arc<dyn Sandbox> {
-    let sandbox = docker.start().await;
+async fn imported(place: &Place, upstream: &Upstream) -> std::sync::Arc<dyn Sandbox> {
+    let sandbox = place.start().await;
     sandbox.import(&upstream.code).await.unwrap();
     sandbox
 }
@@ -102,12 +114,10 @@ async fn refused(sandbox: &dyn Sandbox, base: &Sha, max_bytes: u64) -> String {
     }
 }
 
-#[tokio::test]
-async fn the_code_stands_in_the_sandbox_as_it_was() {
-    let Some(docker) = Docker::new() else { return };
+async fn the_code_stands_in_the_sandbox_as_it_was(place: &Place) {
     let upstream = Upstream::new();
     let started = Instant::now();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
     println!("start and import of a small repository: {:?}", started.elapsed());
 
     assert_eq!(
@@ -125,11 +135,9 @@ async fn the_code_stands_in_the_sandbox_as_it_was() {
     );
 }
 
-#[tokio::test]
-async fn what_was_changed_comes_out_and_goes_in_again() {
-    let Some(docker) = Docker::new() else { return };
+async fn what_was_changed_comes_out_and_goes_in_again(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
 
     let changes = "echo more >> README; rm run.sh; mkdir -p src target; echo 'fn main() {}' > src/main.rs; \
                    chmod +x src/main.rs; ln -s README link; echo built > target/a; echo noise > b.log; \
@@ -147,7 +155,7 @@ async fn what_was_changed_comes_out_and_goes_in_again() {
     let tip: Sha = upstream.unbundle(&bundle).parse().unwrap();
     sandbox.destroy().await.unwrap();
     let code = CodeIn { changes: Some((bundle.file.clone(), tip)), ..upstream.code.clone() };
-    let sandbox = docker.start().await;
+    let sandbox = place.start().await;
     sandbox.import(&code).await.unwrap();
     assert_eq!(output(&*sandbox, 1, "git rev-parse HEAD").await.trim(), upstream.base.as_str());
     assert_eq!(
@@ -162,22 +170,18 @@ async fn what_was_changed_comes_out_and_goes_in_again() {
     assert!(!file.exists());
 }
 
-#[tokio::test]
-async fn the_same_tree_makes_the_same_commit() {
-    let Some(docker) = Docker::new() else { return };
+async fn the_same_tree_makes_the_same_commit(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
     output(&*sandbox, 1, "echo x > x").await;
     let first = upstream.unbundle(&exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap());
     output(&*sandbox, 2, "touch x README; sleep 1").await;
     assert_eq!(upstream.unbundle(&exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap()), first);
 }
 
-#[tokio::test]
-async fn only_what_changed_comes_out_when_only_that_is_asked_for() {
-    let Some(docker) = Docker::new() else { return };
+async fn only_what_changed_comes_out_when_only_that_is_asked_for(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
     let started = Instant::now();
     let nothing = sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap();
     println!("no change since the base: {:?}", started.elapsed());
@@ -200,11 +204,9 @@ async fn only_what_changed_comes_out_when_only_that_is_asked_for() {
     assert!(sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn whatever_was_done_to_its_git_folder_the_work_comes_out() {
-    let Some(docker) = Docker::new() else { return };
+async fn whatever_was_done_to_its_git_folder_the_work_comes_out(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
     output(&*sandbox, 1, "echo work > work.txt").await;
     let attacks = [
         "printf '#!/bin/sh\\nsleep 1000\\n' > .git/hooks/post-index-change; chmod +x .git/hooks/*",
@@ -228,11 +230,9 @@ async fn whatever_was_done_to_its_git_folder_the_work_comes_out() {
     assert!(!ran.contains("ran"), "{ran}");
 }
 
-#[tokio::test]
-async fn a_store_that_was_removed_is_made_again_or_missed() {
-    let Some(docker) = Docker::new() else { return };
+async fn a_store_that_was_removed_is_made_again_or_missed(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
     output(&*sandbox, 1, "echo work > work.txt; rm -rf /work/.bzzz").await;
     let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A work.txt");
@@ -257,11 +257,9 @@ async fn a_store_that_was_removed_is_made_again_or_missed() {
     assert!(text.contains("/work/repo is gone"), "{text}");
 }
 
-#[tokio::test]
-async fn what_cannot_leave_is_refused_in_words_that_help() {
-    let Some(docker) = Docker::new() else { return };
+async fn what_cannot_leave_is_refused_in_words_that_help(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = imported(&docker, &upstream).await;
+    let sandbox = imported(place, &upstream).await;
 
     output(&*sandbox, 1, "head -c 3M /dev/urandom > big.bin").await;
     let text = refused(&*sandbox, &upstream.base, MIB).await;
@@ -282,19 +280,13 @@ async fn what_cannot_leave_is_refused_in_words_that_help() {
     output(&*sandbox, 5, "rm a b.log; echo fine > fine").await;
     let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await.unwrap();
     assert_eq!(upstream.changed(&bundle), "A fine");
-    assert_eq!(
-        fs::read_dir(docker.options().temp_dir).unwrap().count(),
-        1,
-        "a refused bundle's file is removed"
-    );
+    assert_eq!(fs::read_dir(place.temp_dir()).unwrap().count(), 1, "a refused bundle's file is removed");
 }
 
-#[tokio::test]
-async fn what_earlier_exports_wrote_does_not_fill_the_disk() {
-    let Some(docker) = Docker::new() else { return };
+async fn what_earlier_exports_wrote_does_not_fill_the_disk(place: &Place) {
     let upstream = Upstream::new();
-    let options = DockerOptions { work_bytes: 110 * MIB, ..docker.options() };
-    let sandbox = docker.start_with(options).await;
+    let sizes = Sizes { work_bytes: 110 * MIB, ..Sizes::default() };
+    let sandbox = place.start_with(sizes).await;
     sandbox.import(&upstream.code).await.unwrap();
     for step in 0..6 {
         output(&*sandbox, step, "head -c 20M /dev/urandom > data").await;
@@ -303,25 +295,21 @@ async fn what_earlier_exports_wrote_does_not_fill_the_disk() {
     }
 }
 
-#[tokio::test]
-async fn a_repository_that_does_not_fit_is_the_operators_matter() {
-    let Some(docker) = Docker::new() else { return };
+async fn a_repository_that_does_not_fit_is_the_operators_matter(place: &Place) {
     let upstream = Upstream::with_files(|repo| {
         let noise =
             Command::new("head").args(["-c", "40M", "/dev/urandom"]).stderr(Stdio::null()).output().unwrap();
         fs::write(repo.join("noise"), noise.stdout).unwrap();
     });
-    let options = DockerOptions { work_bytes: 32 * MIB, ..docker.options() };
-    let sandbox = docker.start_with(options).await;
+    let sizes = Sizes { work_bytes: 32 * MIB, ..Sizes::default() };
+    let sandbox = place.start_with(sizes).await;
     let Err(SandboxError::Misconfigured(text)) = sandbox.import(&upstream.code).await else { panic!() };
     assert!(text.contains("sandbox.work_size"), "{text}");
 }
 
-#[tokio::test]
-async fn what_cannot_be_imported_is_said() {
-    let Some(docker) = Docker::new() else { return };
+async fn what_cannot_be_imported_is_said(place: &Place) {
     let upstream = Upstream::new();
-    let sandbox = docker.start().await;
+    let sandbox = place.start().await;
 
     let missing = CodeIn { archive: "/no/such/archive".into(), ..upstream.code.clone() };
     assert!(matches!(sandbox.import(&missing).await, Err(SandboxError::Unavailable(_))));

@@ -1,0 +1,150 @@
+//! Sandboxes without a daemon: namespaces that bubblewrap makes on this machine, with the machine's own `/usr`.
+//!
+//! [`BubblewrapSandboxes`] makes them; `arguments` says what each is made of, `seccomp` what it may ask of the kernel,
+//! `process` how it is started, limited and ended, and `proof` that all of it holds on this machine: before that,
+//! there is no sandbox. The node speaks to the sandboxd inside over its standard streams.
+//!
+//! Invariants: no credential, nothing of the host but programs and libraries, nothing of it writable, no network, no
+//! capability, and on the host a user who is not root. A sandbox ends with its node, so one of an earlier life is
+//! never found. What is not limited, unlike in a container: the memory of all processes together, the number of
+//! files, and processor time.
+
+mod arguments;
+mod options;
+mod process;
+mod proof;
+mod sandbox;
+mod seccomp;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::task::NodeId;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+
+pub use self::options::BubblewrapOptions;
+use self::process::Process;
+pub use self::sandbox::BubblewrapSandbox;
+use self::sandbox::Place;
+use crate::sandbox::common;
+
+/// The sandboxes of this process. An actor that starts anew after a panic finds its own here.
+type Standing = Mutex<HashMap<SandboxSpec, Arc<BubblewrapSandbox>>>;
+
+fn lock(standing: &Standing) -> MutexGuard<'_, HashMap<SandboxSpec, Arc<BubblewrapSandbox>>> {
+    // Nothing that is done under the lock can leave the map half changed.
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub struct BubblewrapSandboxes {
+    options: BubblewrapOptions,
+    filters: Arc<[Vec<u8>]>,
+    /// Made at the first use: a sandbox was, and held.
+    proven: OnceCell<Proven>,
+    standing: Arc<Standing>,
+    /// Those that are being started, whether or not somebody waits for them.
+    starts: TaskTracker,
+}
+
+/// The program that was seen to make sandboxes that hold.
+struct Proven {
+    program: PathBuf,
+    version: String,
+}
+
+impl BubblewrapSandboxes {
+    /// # Errors
+    /// `Misconfigured` when an option is wrong, or this architecture is not known. Nothing is started yet.
+    pub fn new(options: BubblewrapOptions) -> Result<Self, SandboxError> {
+        options.validate()?;
+        let filters = seccomp::filters()?.into();
+        let starts = TaskTracker::new();
+        // Closed only means that waiting for it ends when it is empty.
+        starts.close();
+        Ok(Self { options, filters, proven: OnceCell::new(), standing: Arc::default(), starts })
+    }
+
+    async fn proven(&self) -> Result<&Proven, SandboxError> {
+        self.proven.get_or_try_init(|| self.prove()).await
+    }
+
+    async fn prove(&self) -> Result<Proven, SandboxError> {
+        let program = proof::find(&self.options.program)?;
+        let version = proof::version(&program).await?;
+        let sandbox =
+            self.make(&program, "bzzz-self-test".to_owned(), None).await.map_err(proof::not_made)?;
+        let proven = proof::examine(&sandbox, &self.options).await;
+        sandbox.destroy().await?;
+        proven?;
+        Ok(Proven { program, version })
+    }
+
+    async fn make(
+        &self,
+        program: &Path,
+        name: String,
+        place: Option<Place>,
+    ) -> Result<BubblewrapSandbox, SandboxError> {
+        // A task of its own: a start must not be given up halfway. Nobody waits for it then, and it ends as it is dropped.
+        let start = Process::start(program.to_owned(), self.filters.clone(), self.options.clone());
+        let started = self.starts.spawn(start).await;
+        let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
+        BubblewrapSandbox::open(started, &self.options, name, place).await
+    }
+
+    fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {
+        lock(&self.standing).get(spec).cloned()
+    }
+}
+
+#[async_trait]
+impl Sandboxes for BubblewrapSandboxes {
+    async fn describe(&self) -> Result<String, SandboxError> {
+        let version = &self.proven().await?.version;
+        Ok(format!("bubblewrap {version}, with this machine's /usr"))
+    }
+
+    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let program = &self.proven().await?.program;
+        if let Some(left_over) = self.found(spec) {
+            left_over.destroy().await?;
+        }
+        let place = Some(Place { spec: spec.clone(), among: Arc::downgrade(&self.standing) });
+        let sandbox = Arc::new(self.make(program, common::name(spec), place).await?);
+        lock(&self.standing).insert(spec.clone(), sandbox.clone());
+        Ok(sandbox)
+    }
+
+    /// Only one that this process made is ever found: the others ended with theirs.
+    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+        let Some(sandbox) = self.found(spec) else { return Ok(None) };
+        // Its streams are gone with the conversation: nobody can speak to it any more.
+        if sandbox.is_lost() || sandbox.process.has_ended().await {
+            sandbox.destroy().await?;
+            return Ok(None);
+        }
+        Ok(Some(sandbox))
+    }
+
+    async fn remove_strays(
+        &self,
+        node: &NodeId,
+        keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
+    ) -> Result<usize, SandboxError> {
+        // What is left of one that takes longer ends with the node.
+        let _ = tokio::time::timeout(process::START_TIMEOUT, self.starts.wait()).await;
+        let is_stray = |spec: &SandboxSpec| spec.node == *node && !keep(spec);
+        let strays: Vec<_> = {
+            let standing = lock(&self.standing);
+            standing.iter().filter(|(spec, _)| is_stray(spec)).map(|(_, sandbox)| sandbox.clone()).collect()
+        };
+        for stray in &strays {
+            stray.destroy().await?;
+        }
+        Ok(strays.len())
+    }
+}

@@ -1,0 +1,34 @@
+//! Sandboxes of each backend: what they have in common is tried on all of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bubblewrap;
+mod code;
+mod commands;
+mod docker;
+mod isolation;
+mod lives;
+mod place;
+
+/// Makes a test for each backend of each function, which takes the [`place::Place`] to work in.
+macro_rules! on_each_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod docker {
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(place) = crate::place::Place::docker() {
+                    super::$test(&place).await;
+                }
+            })+
+        }
+
+        mod bubblewrap {
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(place) = crate::place::Place::bubblewrap() {
+                    super::$test(&place).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_each_backend;
