@@ -5,6 +5,8 @@
 
 #[path = "node/figures.rs"]
 mod figures;
+#[path = "node/past.rs"]
+mod past;
 
 use std::io::Write;
 use std::path::Path;
@@ -18,21 +20,19 @@ use bzzz_actors::ports::hive::HiveStatus;
 use bzzz_actors::ports::journal::{Entry, Journal, Seq};
 use bzzz_actors::ports::swarm::Announcement;
 use bzzz_actors::supervisor::{Policy, Pulses, Supervision};
-use bzzz_actors::task::{Ending, Epoch, Lane, Notice, Observed, TaskEvent, TaskId};
+use bzzz_actors::task::{Epoch, Lane, Notice, TaskEvent, TaskId};
 use figures::{Figure, print_table};
+use past::{BATCH, EVENTS_OF_TASK, entry, task};
 use tokio::sync::mpsc;
 
-/// The events of a task's life, and the bytes of output that each shows.
-const EVENTS_OF_TASK: u64 = 20;
-const OUTPUT_BYTES: usize = 1000;
+const NODE: &str = "bee-1";
 const UNFINISHED: u64 = 3;
-const BATCH: usize = 1000;
 
 const STARTS: usize = 15;
 const HISTORIES: [(u64, &str, Option<f64>); 3] = [
-    (1_000, "node's start with 1,000 past events", None),
-    (10_000, "node's start with 10,000 past events", None),
-    (100_000, "node's start with 100,000 past events", Some(1000.0)),
+    (1_000, "journal's start with 1,000 past events", None),
+    (10_000, "journal's start with 10,000 past events", None),
+    (100_000, "journal's start with 100,000 past events", None),
 ];
 
 /// A past of 100,000 events with what others were told of each task, all of it settled, and its outputs and diffs.
@@ -57,45 +57,13 @@ fn main() {
 }
 
 fn open(folder: &Path) -> Arc<SqliteJournal> {
-    Arc::new(SqliteJournal::open(folder, "bee-1".parse().unwrap()).unwrap())
+    Arc::new(SqliteJournal::open(folder, NODE.parse().unwrap()).unwrap())
 }
 
-fn task(number: u64) -> TaskId {
-    format!("acme/rocket#{number}").parse().unwrap()
-}
-
-/// The `step`th entry in the life of a task; every fourth tells others.
-fn entry(task: &TaskId, step: u64) -> Entry {
-    let outcome = Observed {
-        ending: Ending::Exited { code: 0 },
-        duration_ms: step,
-        shown: "test it_works ... ok\n".repeat(OUTPUT_BYTES / 21),
-        whole: None,
-        out_of_memory: false,
-    };
-    let event = TaskEvent::CommandFinished { step: u32::try_from(step).unwrap(), outcome };
-    let notice = Notice::IssueComment { marker: step.to_string(), body: "a step was done".into() };
-    let notices = if step.is_multiple_of(4) { vec![notice] } else { Vec::new() };
-    Entry { task: task.clone(), epoch: Epoch::FIRST, event, notices }
-}
-
-/// A node's start: the journal opened and checked, its unfinished tasks found and read.
+/// What a node's start needs of it: the journal opened and checked, its unfinished tasks found and read.
 async fn starts(events: u64) -> Vec<Duration> {
     let folder = tempfile::tempdir().unwrap();
-    let journal = open(folder.path());
-    let ended = events / EVENTS_OF_TASK;
-    let mut entries = Vec::new();
-    for number in 1..=ended + UNFINISHED {
-        let task = task(number);
-        entries.extend((1..=EVENTS_OF_TASK).map(|step| entry(&task, step)));
-        if let Some(last) = entries.last_mut().filter(|_| number <= ended) {
-            last.event = TaskEvent::CleanedUp { diff: None };
-        }
-        if entries.len() >= BATCH || number == ended + UNFINISHED {
-            journal.append(std::mem::take(&mut entries)).await.unwrap();
-        }
-    }
-    drop(journal);
+    past::write(folder.path(), NODE, events, UNFINISHED).await;
     let mut samples = Vec::new();
     for _ in 0..STARTS {
         let began = Instant::now();

@@ -1,14 +1,22 @@
-//! A node with nothing to do: how soon it polls, and what it weighs.
+//! A node with nothing to do: how soon it polls, with nothing behind it and after a long past, and what it weighs.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bzzz::apiary::forge::{NewRepository, RepositoryFile};
 use bzzz::apiary::{Apiary, ApiaryOptions, LoggedRequest, StandIn};
 
 use crate::figures::Figure;
+use crate::past;
 
+const NODE: &str = "bench-idle";
 const STARTS: usize = 30;
+const STARTS_WITH_A_PAST: usize = 10;
+const PASTS: [(u64, &str, Option<f64>); 3] = [
+    (1_000, "the same after 1,000 past events", None),
+    (10_000, "the same after 10,000 past events", None),
+    (100_000, "the same after 100,000 past events", Some(1000.0)),
+];
 /// Polls that a node has done before it counts as idle.
 const POLLS_BEFORE_WEIGHING: usize = 2;
 /// The goals of the project.
@@ -39,27 +47,43 @@ pub(crate) fn measure() -> Vec<Figure> {
         let (mut starts, mut resident) = (Vec::new(), Vec::new());
         for number in 0..STARTS {
             let polls_before = polls(&apiary.requests(StandIn::Forge));
-            let began = Instant::now();
-            let node = start(&apiary, folder.path());
-            apiary.wait_for_requests(StandIn::Forge, |seen| polls(seen) > polls_before).await;
-            starts.push(began.elapsed());
+            let (node, took) = until_it_polls(&apiary, folder.path()).await;
+            starts.push(took);
             if number == 0 {
                 let wanted = polls_before + 1 + POLLS_BEFORE_WEIGHING;
                 apiary.wait_for_requests(StandIn::Forge, |seen| polls(seen) >= wanted).await;
             }
             resident.push(resident_mib(&node.0));
         }
+        let mut figures = vec![Figure::in_ms("node, from start to polling", Some(MAX_START_MS), &starts)];
+        for (events, name, goal_ms) in PASTS {
+            let folder = tempfile::tempdir().unwrap();
+            let data_dir = folder.path().join("node");
+            std::fs::create_dir(&data_dir).unwrap();
+            past::write(&data_dir, NODE, events, 0).await;
+            let mut starts = Vec::new();
+            for _ in 0..STARTS_WITH_A_PAST {
+                starts.push(until_it_polls(&apiary, folder.path()).await.1);
+            }
+            figures.push(Figure::in_ms(name, goal_ms, &starts));
+        }
         apiary.stop().await;
-        vec![
-            Figure::in_ms("node, from start to polling", Some(MAX_START_MS), &starts),
-            Figure {
-                name: "node idle, resident",
-                unit: "MiB",
-                goal: Some(MAX_RESIDENT_MIB),
-                samples: resident,
-            },
-        ]
+        figures.push(Figure {
+            name: "node idle, resident",
+            unit: "MiB",
+            goal: Some(MAX_RESIDENT_MIB),
+            samples: resident,
+        });
+        figures
     })
+}
+
+async fn until_it_polls(apiary: &Apiary, folder: &std::path::Path) -> (Node, Duration) {
+    let polls_before = polls(&apiary.requests(StandIn::Forge));
+    let began = Instant::now();
+    let node = start(apiary, folder);
+    apiary.wait_for_requests(StandIn::Forge, |seen| polls(seen) > polls_before).await;
+    (node, began.elapsed())
 }
 
 /// The listings of the repository's issues so far.
@@ -69,7 +93,7 @@ fn polls(seen: &[LoggedRequest]) -> usize {
 
 fn start(apiary: &Apiary, folder: &std::path::Path) -> Node {
     let set = [
-        "node.name=bench-idle".to_owned(),
+        format!("node.name={NODE}"),
         format!("node.data_dir={}", folder.join("node").display()),
         format!("forge.api_url={}", apiary.forge_url()),
         format!("forge.git_url={}", apiary.forge_url()),

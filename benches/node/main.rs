@@ -5,6 +5,7 @@
 
 mod figures;
 mod idle;
+mod past;
 mod sandbox;
 mod task;
 
