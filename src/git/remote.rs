@@ -137,6 +137,9 @@ pub(super) fn is_host_trouble(text: &str) -> bool {
         "failed to write",
         "could not write",
         "unable to write",
+        "couldn't write",
+        "couldn't close",
+        "unable to append",
         "write error",
         "write failure",
         "unable to create temporary file",
@@ -258,6 +261,11 @@ mod tests {
             (
                 "error: cannot lock ref 'refs/heads/x': Unable to create '/d/x.lock': File exists.; ; Another git \
                  process seems to be running in this repository, e.g.",
+                Failure::Passing,
+            ),
+            (
+                "fatal: update_ref failed for ref 'refs/heads/work': cannot update ref 'refs/heads/work': couldn't \
+                 write '/d/objects.git/refs/heads/work.lock'",
                 Failure::Passing,
             ),
             ("fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Failure::Passing),

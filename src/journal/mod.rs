@@ -58,7 +58,7 @@ pub struct SqliteJournal {
 
 impl SqliteJournal {
     /// Opens the journal in `data_dir`, or begins one there, for the node `node`. Blocks: it reads the whole file and
-    /// checks every entry: about 6 µs for one of a kilobyte.
+    /// checks every entry.
     pub fn open(data_dir: &Path, node: NodeId) -> Result<Self, JournalOpenError> {
         let unusable = |source| JournalOpenError::Folder { path: data_dir.to_owned(), source };
         blobs::make_folder(data_dir).map_err(unusable)?;

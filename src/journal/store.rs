@@ -39,7 +39,8 @@ impl Store {
             return Err(damaged(why));
         }
         let connection = schema::open_to_write(&path)?;
-        let checked = verify::entries(&connection, |raw| {
+        let beside = schema::open_to_read(&path)?;
+        let checked = verify::entries_with(&connection, beside, |raw| {
             see(raw);
             Ok(())
         });

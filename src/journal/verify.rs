@@ -44,11 +44,37 @@ pub(super) fn entries(
 ) -> Result<Head, VerifyError> {
     // One read transaction: a node that writes at the same time is seen as it was when this began.
     let transaction = connection.unchecked_transaction().map_err(|error| wrong(0, error))?;
-    if let Some(difference) = schema::find_difference(&transaction).map_err(|error| wrong(0, error))? {
+    let head = of_tables(&transaction, check)?;
+    of_pages(schema::find_damage(&transaction), head)
+}
+
+/// The same for a file that nobody writes: `beside`, another connection to it, looks at the pages while this one reads the
+/// entries. It halves a node's start.
+pub(super) fn entries_with(
+    connection: &Connection,
+    beside: Connection,
+    check: impl FnMut(&RawEntry) -> Result<(), VerifyError>,
+) -> Result<Head, VerifyError> {
+    std::thread::scope(|scope| {
+        let pages = scope.spawn(move || schema::find_damage(&beside));
+        let head = of_tables(connection, check)?;
+        let found = pages.join().map_err(|_| wrong(0, "the check of its pages panicked"))?;
+        of_pages(found, head)
+    })
+}
+
+fn of_tables(
+    connection: &Connection,
+    check: impl FnMut(&RawEntry) -> Result<(), VerifyError>,
+) -> Result<Head, VerifyError> {
+    if let Some(difference) = schema::find_difference(connection).map_err(|error| wrong(0, error))? {
         return Err(wrong(0, difference));
     }
-    let head = walk(&transaction, check)?;
-    match schema::find_damage(&transaction).map_err(|error| wrong(0, error))? {
+    walk(connection, check)
+}
+
+fn of_pages(found: rusqlite::Result<Option<String>>, head: Head) -> Result<Head, VerifyError> {
+    match found.map_err(|error| wrong(0, error))? {
         None => Ok(head),
         // The walk went through the tables themselves, which is what such a copy is made from.
         Some(place) => Err(wrong(

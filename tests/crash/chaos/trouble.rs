@@ -119,7 +119,7 @@ impl Stage<'_> {
             }
             Trouble::ActorFreezes => {
                 let millis = self.dice.between(500, 8000);
-                let point = format!("{}=20%2*sleep({millis})", self.dice.one_of(&PLACES));
+                let point = format!("{}=50%2*sleep({millis})", self.dice.one_of(&PLACES));
                 self.node.kill_and_start(Some(point));
             }
             Trouble::WritesAreSlow => {
