@@ -12,6 +12,7 @@ mod pulls;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod wire;
 
 use std::path::PathBuf;
@@ -92,6 +93,14 @@ impl Forge for GitHub {
         let (call, reply) = conversation::issue_reply(&self.api, task).await?;
         let issue = reply.parse::<WireIssue>(&call)?.into_issue();
         issue.ok_or_else(|| ForgeError::NotFound { call: format!("{} (it is a pull request)", call.name) })
+    }
+
+    async fn label_setter(&self, task: &TaskId, label: &str) -> Result<Option<String>, ForgeError> {
+        trust::label_setter(&self.api, task, label).await
+    }
+
+    async fn may_triage(&self, repo: &RepoId, login: &str) -> Result<bool, ForgeError> {
+        trust::may_triage(&self.api, repo, login).await
     }
 
     async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {

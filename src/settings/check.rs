@@ -97,6 +97,13 @@ fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {
         let is_plain = |c: char| !c.is_control() && c != ',';
         label.trim() == label && (1..=50).contains(&label.chars().count()) && label.chars().all(is_plain)
     });
+    let is_login = |login: &String| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');
+        (1..=100).contains(&login.len()) && login.chars().all(is_sign)
+    };
+    let holds = forge.label_setters.iter().all(is_login);
+    let allowed = "allowed: names of accounts, such as [\"ann\", \"github-actions[bot]\"]";
+    checks.require(&["forge.label_setters"], holds, format!("is {:?}", forge.label_setters), allowed);
     let mut seen = BTreeSet::new();
     let twice = forge.repositories.iter().find(|repo| !seen.insert(repo.to_string().to_ascii_lowercase()));
     let what = twice.map(|repo| format!("{repo} is named twice")).unwrap_or_default();

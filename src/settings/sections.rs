@@ -48,6 +48,8 @@ pub struct Forge {
     #[serde(with = "or_empty")]
     pub token_file: Option<PathBuf>,
     pub task_label: String,
+    /// Empty: whoever may triage.
+    pub label_setters: Vec<String>,
     pub repositories: Vec<RepoId>,
     pub poll_interval: HumanDuration,
     pub request_timeout: HumanDuration,
