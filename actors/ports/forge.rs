@@ -126,6 +126,7 @@ pub fn comment_marker(marker: &str) -> String {
     format!("<!-- bzzz:{marker} -->")
 }
 
+/// A secret in a text that goes out is left out of it.
 /// Every call is bounded in time by its adapter. An error's doc says whether the effect may have happened.
 #[async_trait]
 pub trait Forge: Send + Sync {

@@ -44,7 +44,7 @@ mod tests {
         table.row(["longer/name#22".into(), "x".into()]);
         assert_eq!(
             table.to_string(),
-            "task            state\na/b#1           done [2J!\nlonger/name#22  x\n"
+            "task            state\na/b#1           done !\nlonger/name#22  x\n"
         );
     }
 }

@@ -4,4 +4,5 @@ mod claims;
 mod code;
 mod fixture;
 mod hostile;
+mod secrets;
 mod server;
