@@ -42,7 +42,11 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
         author_name: forge.commit_name.clone(),
         author_email: forge.commit_email.clone(),
         allow_file: false,
-        limits: GitLimits { bundle_bytes: settings.sandbox.export_cap.bytes(), ..GitLimits::default() },
+        limits: GitLimits {
+            bundle_bytes: settings.sandbox.export_cap.bytes(),
+            allowed_sensitive: settings.task.allowed_paths.clone(),
+            ..GitLimits::default()
+        },
         secrets: secrets(settings),
     })
     .await

@@ -219,6 +219,14 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
 }
 
 fn check_task(checks: &mut Checks<'_>, task: &Task) {
+    let is_path = |path: &String| {
+        let names = path.strip_suffix('/').unwrap_or(path);
+        let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(char::is_control);
+        path.len() <= 1024 && names.split('/').all(is_name)
+    };
+    let holds = task.allowed_paths.iter().all(is_path);
+    let allowed = "allowed: paths from the top of a repository, a folder with \"/\" at its end";
+    checks.require(&["task.allowed_paths"], holds, format!("is {:?}", task.allowed_paths), allowed);
     checks.within("task.max_steps", task.max_steps, 1, 10_000);
     checks.within("task.max_malformed", task.max_malformed, 1, 100);
     checks.within("task.max_check_rounds", task.max_check_rounds, 1, 100);

@@ -128,6 +128,8 @@ pub struct Sandbox {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
+    /// Otherwise refused; empty: none is allowed.
+    pub allowed_paths: Vec<String>,
     pub max_steps: u32,
     pub max_malformed: u32,
     pub max_check_rounds: u32,
