@@ -9,3 +9,4 @@ mod journal_crash;
 mod killed;
 mod program;
 mod run;
+mod secrets;

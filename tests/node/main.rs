@@ -21,3 +21,4 @@ mod people;
 mod replies;
 mod stage;
 mod story;
+mod trust;
