@@ -196,14 +196,9 @@ impl Place<'_> {
         }
     }
 
-    /// Whether a digit follows that is not the first of a colour, such as `#12ab34`.
+    /// Colours such as `#12ab34` count too: how a forge reads them in a commit's message is nowhere written.
     fn is_number(self) -> bool {
-        let word: &str =
-            self.after.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default();
-        let is_colour = matches!(word.len(), 3 | 6 | 8)
-            && word.bytes().all(|b| b.is_ascii_hexdigit())
-            && word.bytes().any(|b| b.is_ascii_alphabetic());
-        self.next().is_ascii_digit() && !is_colour
+        self.next().is_ascii_digit()
     }
 }
 
@@ -247,7 +242,7 @@ mod tests {
             ("ftp://x mailto:a@b", "ftp: //x mailto: a@b"),
             (
                 "#fff #12ab34 #8x 1.2-3 weigh-12 list[0]: 1 < 2",
-                "#fff #12ab34 # 8x 1.2-3 weigh-12 list[0] : 1 < 2",
+                "#fff # 12ab34 # 8x 1.2-3 weigh-12 list[0] : 1 < 2",
             ),
             ("@\u{200b}ann <!-- x", "@ ann < !-- x"),
         ] {
@@ -342,11 +337,8 @@ mod tests {
         text.match_indices(sign).any(|(at, _)| is_live(&text[..at], &text[at + sign.len()..]))
     }
 
-    /// Or with a colour, whose digits a letter follows.
     fn begins_with_number(text: &str) -> bool {
-        let word: String = text.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-        digits > 0 && (digits == word.len() || word.bytes().any(|b| !b.is_ascii_hexdigit()))
+        text.starts_with(|c: char| c.is_ascii_digit())
     }
 
     fn refers(text: &str) -> bool {
@@ -368,7 +360,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(500))]
 
         #[test]
         fn no_text_calls_anybody_or_touches_another_issue(text in hostile()) {
