@@ -25,3 +25,4 @@ pub mod task;
 pub mod task_poller;
 pub mod task_runner;
 pub mod task_supervisor;
+pub mod trust;

@@ -14,6 +14,7 @@ pub mod n8n;
 pub mod node;
 pub mod ollama;
 pub mod sandbox;
+pub mod secrets;
 pub mod settings;
 pub mod swarm;
 pub mod telemetry;

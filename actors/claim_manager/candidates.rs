@@ -10,16 +10,15 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::audit_logger::RecordError;
-use crate::ports::forge::Forge;
 use crate::task::life::Task;
 use crate::task::{Lane, TaskId};
 use crate::task_supervisor::TaskClaimed;
 
-use super::ClaimManager;
 use super::acquire::{acquire, is_in_review, read};
 use super::desk::{Desk, DeskError};
 use super::lease::Lease;
 use super::rules::Decision;
+use super::{ClaimDeps, ClaimManager};
 
 /// Found tasks that are remembered. More would wait for hours anyway, and are found again.
 const MAX_WAITING: usize = 1000;
@@ -92,12 +91,12 @@ impl ClaimManager {
             Ok::<_, DeskError>(Some((before, seen, desk)))
         };
         let tried = seen.into_actor(self).then(move |seen, manager, _| {
-            let (forge, label) = (manager.deps.forge.clone(), manager.deps.task_label.clone());
+            let deps = manager.deps.clone();
             let decided = seen.map(|seen| {
                 seen.map(|(before, seen, desk)| (manager.decide(&before, seen.as_ref()), before, desk))
             });
             async move {
-                let tried = try_for(decided, forge, &label, branch, place);
+                let tried = try_for(decided, &deps, branch, place);
                 timeout(TRY_LIMIT, tried)
                     .await
                     .unwrap_or_else(|_| Err("the try hangs and is given up".to_owned()))
@@ -133,19 +132,21 @@ async fn is_being_told_of(desk: &Desk, task: &TaskId) -> Result<bool, DeskError>
 
 async fn try_for(
     decided: Result<Option<(Decision, Task, Desk)>, DeskError>,
-    forge: Arc<dyn Forge>,
-    task_label: &str,
+    deps: &ClaimDeps,
     branch: Option<String>,
     place: OwnedSemaphorePermit,
 ) -> Tried {
     let decided = decided.map_err(|error| error.to_string())?;
     let Some((Decision::Take { previous, epoch }, before, desk)) = decided else { return Ok(None) };
     // It was found some time ago, perhaps in a stale listing.
-    let issue = forge.issue(&before.id).await.map_err(|error| error.to_string())?;
-    if !issue.is_free(task_label) {
+    let issue = deps.forge.issue(&before.id).await.map_err(|error| error.to_string())?;
+    if !issue.is_free(&deps.task_label) {
         return Ok(None);
     }
-    if is_in_review(&*forge, &before.id).await.map_err(|error| error.to_string())? {
+    if !deps.trust.is_trusted(&before.id, &issue).await.map_err(|error| error.to_string())? {
+        return Ok(None);
+    }
+    if is_in_review(&*deps.forge, &before.id).await.map_err(|error| error.to_string())? {
         return Ok(None);
     }
     let acquired = acquire(&desk, &before, (issue, branch), previous.as_ref(), epoch).await;

@@ -35,6 +35,7 @@ use crate::supervisor::{Inbox, Letter};
 use crate::task::life::Task;
 use crate::task::{NodeId, Sha, TaskEvent, TaskId};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told};
+use crate::trust::Trust;
 
 use candidates::Candidates;
 use collection::Collection;
@@ -108,6 +109,8 @@ pub struct ClaimDeps {
     pub claims: Arc<dyn Claims>,
     pub forge: Arc<dyn Forge>,
     pub task_label: String,
+    /// Whose issues may be claimed.
+    pub trust: Arc<Trust>,
     pub log: AuditLog,
     pub timing: Timing,
     pub jitter: Jitter,

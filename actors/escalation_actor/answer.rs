@@ -1,47 +1,66 @@
 //! Which comment answers a question.
 
-use crate::ports::forge::{Comment, comment_marker};
+use crate::ports::forge::{Comment, ForgeError, comment_marker};
+use crate::task::RepoId;
+use crate::task::text::readable;
+use crate::trust::Trust;
 
 use super::Answer;
 
-/// The first comment after the one that bears `marker` which a maintainer wrote and no node. Nodes and people may
-/// share one account, so a node's comment is told by its hidden marker, not by its author.
-pub(super) fn first_answer(comments: &[Comment], marker: &str) -> Option<Answer> {
-    let question = comments.iter().position(|comment| comment.body.contains(&comment_marker(marker)))?;
-    let is_answer = |comment: &&Comment| {
-        comment.from_maintainer && !comment.body.contains("<!-- bzzz:") && !comment.body.trim().is_empty()
-    };
-    let answer = comments[question + 1..].iter().find(is_answer)?;
-    Some(Answer::Given { by: answer.author.clone(), text: answer.body.clone() })
+/// The first comment after the one that bears `marker` which says something and is by someone who may, and by no node.
+pub(super) async fn first_answer(
+    repo: &RepoId,
+    comments: &[Comment],
+    marker: &str,
+    trust: &Trust,
+) -> Result<Option<Answer>, ForgeError> {
+    for comment in later_words(comments, marker) {
+        if trust.may_answer(repo, comment).await? {
+            let text = readable(&comment.body);
+            return Ok(Some(Answer::Given { by: comment.author.clone(), text }));
+        }
+    }
+    Ok(None)
+}
+
+/// What people said after the question. Nodes and people may share one account, so a node's comment is told by its
+/// hidden marker, not by its author.
+fn later_words<'a>(comments: &'a [Comment], marker: &str) -> impl Iterator<Item = &'a Comment> + use<'a> {
+    let question = comments.iter().position(|comment| comment.body.contains(&comment_marker(marker)));
+    let after = question.map_or(&[][..], |question| &comments[question + 1..]);
+    let says_something =
+        |it: &&Comment| !it.body.contains("<!-- bzzz:") && !readable(&it.body).trim().is_empty();
+    after.iter().filter(says_something)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn comment(author: &str, from_maintainer: bool, body: &str) -> Comment {
+    fn comment(author: &str, body: &str) -> Comment {
         Comment {
             id: 1,
             author: author.into(),
-            from_maintainer,
+            from_maintainer: true,
             body: body.into(),
             created_at: String::new(),
         }
     }
 
     #[test]
-    fn the_first_maintainer_after_the_question_answers() {
+    fn what_was_said_before_by_nodes_or_hidden_is_no_answer() {
         let comments = [
-            comment("ann", true, "Too early."),
-            comment("ann", true, "Which one?\n<!-- bzzz:question-e1-1 -->"),
-            comment("passer-by", false, "rm -rf /"),
-            comment("ann", true, "<!-- bzzz:claim --> a node's"),
-            comment("ann", true, "The second."),
-            comment("bob", true, "The first."),
+            comment("ann", "Too early."),
+            comment("ann", "Which one?\n<!-- bzzz:question-e1-1 -->"),
+            comment("ann", "<!-- bzzz:claim --> a node's"),
+            comment("eve", "<!-- the third\n-->"),
+            comment("ann", "The second."),
+            comment("bob", "The first."),
         ];
-        let answer = Answer::Given { by: "ann".into(), text: "The second.".into() };
-        assert_eq!(first_answer(&comments, "question-e1-1"), Some(answer));
-        assert_eq!(first_answer(&comments, "question-e1-2"), None);
-        assert_eq!(first_answer(&comments[..4], "question-e1-1"), None);
+        let by = |marker: &str| -> Vec<String> {
+            later_words(&comments, marker).map(|it| it.body.clone()).collect()
+        };
+        assert_eq!(by("question-e1-1"), ["The second.", "The first."]);
+        assert!(by("question-e1-2").is_empty());
     }
 }

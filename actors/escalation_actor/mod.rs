@@ -2,7 +2,8 @@
 //!
 //! Owns: the questions that wait for an answer. Told: `Escalate` (from the outbox), `AwaitAnswer`. Tells: nobody; the
 //! answer goes to who waits for it. Holds true: a question is raised at the webhook at least once and looks the
-//! same each time; an answer is the webhook's, or the first comment of a maintainer after the question's own. On a
+//! same each time; an answer is the webhook's, or the first comment after the question's own by someone who may hand issues
+//! to the nodes; hidden words are no part of it. On a
 //! restart: whoever waited asks again; an answer in a comment is still there, an answer of the webhook is given again
 //! with the same key.
 
@@ -20,6 +21,8 @@ use tracing::warn;
 use crate::ports::escalations::{Escalation, EscalationError, Escalations};
 use crate::ports::forge::Forge;
 use crate::task::TaskId;
+use crate::task::text::readable;
+use crate::trust::Trust;
 
 use answer::first_answer;
 
@@ -50,6 +53,8 @@ pub struct EscalationDeps {
     /// `None` when no webhook is configured: then the comment on the issue is the only way.
     pub webhook: Option<Arc<dyn Escalations>>,
     pub forge: Arc<dyn Forge>,
+    /// Whose comments count.
+    pub trust: Arc<Trust>,
     /// The pause between looks at an issue's comments.
     pub look_interval: Duration,
     /// The longest that a task waits for an answer.
@@ -108,13 +113,13 @@ impl Handler<AwaitAnswer> for EscalationActor {
     fn handle(&mut self, wait: AwaitAnswer, ctx: &mut Context<Self>) {
         let AwaitAnswer { task, key, marker, waited, mut answer } = wait;
         let from_webhook = self.answers_for(&task).subscribe();
-        let (forge, every) = (self.deps.forge.clone(), self.deps.look_interval);
+        let (deps, every) = (self.deps.clone(), self.deps.look_interval);
         let until = Instant::now() + self.deps.max_wait.saturating_sub(waited);
         let id = task.clone();
         let answered = async move {
             tokio::select! {
                 said = said_by_webhook(from_webhook, &key) => Some(said),
-                commented = comment(&*forge, &id, &marker, every) => Some(commented),
+                commented = comment(&deps, &id, &marker, every) => Some(commented),
                 () = sleep_until(until) => Some(Answer::NotInTime),
                 () = answer.closed() => None,
             }
@@ -130,21 +135,23 @@ impl Handler<AwaitAnswer> for EscalationActor {
 async fn said_by_webhook(mut answers: watch::Receiver<Option<Said>>, key: &str) -> Answer {
     let is_to_this = |said: &Option<Said>| said.as_ref().is_some_and(|said| said.key == key);
     match answers.wait_for(is_to_this).await.as_deref() {
-        Ok(Some(said)) => Answer::Given { by: "webhook".to_owned(), text: said.text.clone() },
+        Ok(Some(said)) => Answer::Given { by: "webhook".to_owned(), text: readable(&said.text) },
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 
 /// Looks at the issue's comments until one of them answers.
-async fn comment(forge: &dyn Forge, task: &TaskId, marker: &str, every: Duration) -> Answer {
+async fn comment(deps: &EscalationDeps, task: &TaskId, marker: &str, every: Duration) -> Answer {
     loop {
-        let pause = match forge.comments(task).await {
-            Ok(comments) => match first_answer(&comments, marker) {
-                Some(answer) => return answer,
-                None => every,
-            },
+        let found = async {
+            let comments = deps.forge.comments(task).await?;
+            first_answer(&task.repo, &comments, marker, &deps.trust).await
+        };
+        let pause = match found.await {
+            Ok(Some(answer)) => return answer,
+            Ok(None) => every,
             Err(error) => {
-                warn!(%task, %error, "comments not read");
+                warn!(%task, %error, "answer not read");
                 error.retry_after().unwrap_or_default().max(every)
             }
         };

@@ -40,6 +40,8 @@ pub struct NodeConfig {
     /// Beside those that Hive names.
     pub repositories: Vec<RepoId>,
     pub task_label: String,
+    /// Whose labels and answers alone count, if there are any; otherwise who may triage.
+    pub label_setters: Vec<String>,
     pub max_tasks: usize,
     pub poll_interval: Duration,
     pub hive_interval: Duration,

@@ -33,6 +33,7 @@ use crate::swarm_actor::{SwarmActor, SwarmDeps};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
 use crate::task_supervisor::{TaskSupervisor, TaskSupervisorDeps, ThreadBlocked};
+use crate::trust::Trust;
 
 pub use config::{NodeConfig, Outside, Ports};
 
@@ -85,9 +86,12 @@ impl Node {
         let swarm_deps = SwarmDeps { swarm: ports.swarm.clone() };
         let swarm = start.child("swarm", |_| SwarmActor::new(swarm_deps));
 
+        let trust = Trust::new(ports.forge.clone(), config.task_label.clone(), config.label_setters.clone());
+        let trust = Arc::new(trust);
         let escalation_deps = EscalationDeps {
             webhook: ports.webhook.clone(),
             forge: ports.forge.clone(),
+            trust: trust.clone(),
             look_interval: config.poll_interval,
             max_wait: config.max_wait_for_human,
         };
@@ -115,6 +119,7 @@ impl Node {
             claims: ports.claims.clone(),
             forge: ports.forge.clone(),
             task_label: config.task_label.clone(),
+            trust: trust.clone(),
             log: log.clone(),
             timing: config.timing,
             jitter: outside.jitter.clone(),
@@ -165,6 +170,7 @@ impl Node {
             hive: ports.hive,
             repositories: config.repositories,
             task_label: config.task_label,
+            trust,
             poll_interval: config.poll_interval,
             hive_interval: config.hive_interval,
             jitter: outside.jitter,

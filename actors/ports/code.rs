@@ -68,12 +68,15 @@ pub trait Code: Send + Sync {
     /// What a sandbox needs to stand at `base`, or at `tree` when the task has already produced one.
     async fn code_in(&self, task: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError>;
 
-    /// Checks a bundle and takes its tree into the task's object store. `Refused` says what is wrong with it.
+    /// Checks a bundle, also for secrets that the base does not have, and takes its tree into the task's object store. `Refused` says what is wrong with it.
     async fn import(&self, task: &TaskId, base: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError>;
 
     /// Makes the commit that will be published: the host's author, this message, parent `base`. The same arguments
-    /// give the same commit.
+    /// give the same commit. A secret in the message is left out of it.
     async fn commit(&self, task: &TaskId, base: &Sha, tree: &Sha, message: &str) -> Result<Sha, CodeError>;
+
+    /// What of a secret is in a text that is to be published, in words that follow "holds"; never the secret itself.
+    fn secret_in(&self, text: &str) -> Option<String>;
 
     /// Forgets the task's object store.
     async fn forget(&self, task: &TaskId) -> Result<(), CodeError>;

@@ -74,7 +74,8 @@ pub struct IssueList {
 pub struct Comment {
     pub id: u64,
     pub author: String,
-    /// The author may write to the repository: OWNER, MEMBER or COLLABORATOR.
+    /// The author has to do with the repository: OWNER, MEMBER or COLLABORATOR. It may be no more than the right to
+    /// read; without it there is none to triage either.
     pub from_maintainer: bool,
     pub body: String,
     /// RFC 3339.
@@ -125,6 +126,7 @@ pub fn comment_marker(marker: &str) -> String {
     format!("<!-- bzzz:{marker} -->")
 }
 
+/// A secret in a text that goes out is left out of it.
 /// Every call is bounded in time by its adapter. An error's doc says whether the effect may have happened.
 #[async_trait]
 pub trait Forge: Send + Sync {
@@ -138,6 +140,16 @@ pub trait Forge: Send + Sync {
     async fn open_issues(&self, repo: &RepoId, label: &str) -> Result<IssueList, ForgeError>;
 
     async fn issue(&self, task: &TaskId) -> Result<Issue, ForgeError>;
+
+    /// Who put `label` on the issue: the last one who did since it was taken off last. `None` when the forge does not
+    /// say, or the label is not there.
+    async fn label_setter(&self, task: &TaskId, label: &str) -> Result<Option<String>, ForgeError>;
+
+    /// Whether the account may sort the repository's issues (GitHub's role "triage") or more.
+    ///
+    /// # Errors
+    /// `Forbidden` when the token may not know.
+    async fn may_triage(&self, repo: &RepoId, login: &str) -> Result<bool, ForgeError>;
 
     /// The issue's comments, oldest first.
     async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError>;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::{one_line, readable};
+
 /// The labels by which people and nodes talk about an issue.
 pub mod label {
     /// A person asks for this issue to be worked on.
@@ -57,22 +59,17 @@ impl Issue {
         self.is_wanted(task_label) && !self.has_label(label::NEEDS_HUMAN) && !self.has_label(label::COMPLETED)
     }
 
-    /// The issue with its text bounded and free of control characters: terminal escapes, carriage returns and
-    /// other signs that a terminal or a model would take for more than text.
+    /// The issue with its text bounded and free of what a person who reads it does not see: control signs, terminal
+    /// escapes, invisible signs, hidden comments.
     pub fn sanitized(mut self) -> Self {
-        self.title = bounded(printable(&self.title).replace('\n', " "), MAX_TITLE_BYTES);
-        self.body = bounded(printable(&self.body), MAX_BODY_BYTES);
-        self.author = bounded(printable(&self.author).replace('\n', " "), MAX_TITLE_BYTES);
+        self.title = bounded(one_line(&readable(&self.title)), MAX_TITLE_BYTES);
+        self.body = bounded(readable(&self.body), MAX_BODY_BYTES);
+        self.author = bounded(one_line(&readable(&self.author)), MAX_TITLE_BYTES);
+        self.labels.iter_mut().for_each(|label| *label = one_line(label));
+        self.url = one_line(&self.url);
+        self.updated_at = one_line(&self.updated_at);
         self
     }
-}
-
-/// `text` without control characters but line feed and tab, and without the invisible signs that reorder it.
-pub fn printable(text: &str) -> String {
-    let is_reordering =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let keep = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || is_reordering(*c));
-    text.replace("\r\n", "\n").chars().filter(keep).collect()
 }
 
 fn bounded(mut text: String, max_bytes: usize) -> String {
@@ -104,8 +101,8 @@ mod tests {
     #[test]
     fn terminal_escapes_and_reordering_signs_are_removed() {
         let clean = issue("red \x1b[31m, bell \x07, \u{202e}reversed\r\nnext\ttab").sanitized();
-        assert_eq!(clean.body, "red [31m, bell , reversed\nnext\ttab");
-        assert_eq!(clean.title, "a[2Jb c");
+        assert_eq!(clean.body, "red , bell , reversed\nnext\ttab");
+        assert_eq!(clean.title, "ab c");
     }
 
     #[test]

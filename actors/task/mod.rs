@@ -1,7 +1,9 @@
 //! A task and its life.
 
 mod event;
+pub mod hidden;
 mod id;
+pub mod inert;
 mod issue;
 pub mod life;
 mod notice;
@@ -11,8 +13,9 @@ pub mod text;
 mod work;
 
 pub use event::TaskEvent;
+pub use hidden::printable;
 pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
-pub use issue::{Issue, IssueState, label, printable};
+pub use issue::{Issue, IssueState, label};
 pub use notice::{Lane, Notice};
 pub use work::{
     Base, BlobRef, CheckResult, Ending, ModelUse, Observed, Produced, PullRequestRef, Review, Step,

@@ -1,6 +1,8 @@
-//! What the pull request and its commit say.
+//! What the pull request and its commit say. Every word in them that comes from a model, an issue or a check is made
+//! inert; the only reference that acts is the one to the task's own issue.
 
-use crate::task::text::{fenced, head_and_tail};
+use crate::task::inert::{inert, inert_code, inert_line};
+use crate::task::text::head_and_tail;
 
 use super::NodeId;
 use super::life::Task;
@@ -17,7 +19,7 @@ impl Task {
     pub fn pull_request_title(&self) -> String {
         let proposed = self.proposal.as_ref().map(|it| it.title.trim()).filter(|title| !title.is_empty());
         let issue_title = self.issue.as_ref().map(|issue| issue.title.as_str()).unwrap_or_default();
-        let title = proposed.unwrap_or(issue_title).replace(['\n', '\r'], " ");
+        let title = inert_line(proposed.unwrap_or(issue_title).trim());
         title.chars().take(MAX_TITLE_CHARS).collect()
     }
 
@@ -26,7 +28,7 @@ impl Task {
         let mut body = String::new();
         let story = self.proposal.as_ref().map(|it| it.body.trim()).unwrap_or_default();
         if !story.is_empty() {
-            body += &head_and_tail(story, MAX_STORY_BYTES / 2);
+            body += inert(&head_and_tail(story, MAX_STORY_BYTES / 2)).trim();
             body += "\n\n";
         }
         body += &format!("Closes #{}\n\n## Checks\n\n{}\n", self.id.number, self.check_report());
@@ -35,7 +37,7 @@ impl Task {
         }
         body += &format!(
             "\nMade by Bzzz node `{node}` with `{}`: {} commands, {} tokens.\n",
-            self.usage.model,
+            inert_line(&self.usage.model).replace('`', "'"),
             self.steps,
             u64::from(self.usage.prompt_tokens) + u64::from(self.usage.output_tokens),
         );
@@ -55,21 +57,21 @@ impl Task {
         let mut report = "Run in a clean sandbox on exactly this tree, without network.\n\n".to_owned();
         for result in results {
             let seconds = result.outcome.duration_ms as f64 / 1e3;
-            let title = format!("{} — {}, {seconds:.1} s", one_line(&result.command), result.outcome.ending);
+            let title = format!("{} — {}, {seconds:.1} s", in_short(&result.command), result.outcome.ending);
             report += &folded(&title, &head_and_tail(&result.outcome.shown, HALF_CHECK_OUTPUT_BYTES));
         }
         report
     }
 }
 
-fn one_line(command: &str) -> String {
-    command.replace('\n', "; ").chars().take(200).collect()
+fn in_short(command: &str) -> String {
+    inert_line(&command.trim_end().replace('\n', "; ")).chars().take(200).collect()
 }
 
 /// A section that a reader opens. `text` stands in a fence, so that nothing in it is read as Markdown or HTML.
 fn folded(title: &str, text: &str) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<details><summary>{title}</summary>\n\n{}\n\n</details>\n", fenced(text))
+    format!("<details><summary>{title}</summary>\n\n{}\n\n</details>\n", inert_code("", text))
 }
 
 #[cfg(test)]
@@ -109,6 +111,46 @@ mod tests {
         let body = task.pull_request_body(&"n1".parse().unwrap());
         assert!(body.contains("echo '&lt;b&gt;' — exit status 0, 1.5 s"), "{body}");
         assert!(body.contains("````\n```\n</details> @everyone\n````"), "{body}");
+    }
+
+    #[test]
+    fn nothing_that_a_model_says_acts() {
+        let mut task = task();
+        let words = "Fixes #8, thanks @ann <img src=x>";
+        task.proposal = Some(Proposal { title: words.into(), body: words.into() });
+        task.plan = Some("Fixes #9".into());
+        let said = "Fixes # 8, thanks @ ann";
+        assert_eq!(task.commit_message(), format!("{said} <img src=x>\n\nCloses #7\n"));
+        let body = task.pull_request_body(&"n1".parse().unwrap());
+        assert!(body.starts_with(&format!("{said} < img src=x>\n\nCloses #7\n")), "{body}");
+        assert!(body.contains("Fixes # 9"), "{body}");
+    }
+
+    /// Whether any reference is in a text but the task's own, in its own paragraph.
+    fn closes_another(text: &str) -> bool {
+        let numbered = |at: usize| text[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+        let is_own = |at: usize| text[..at].ends_with("\n\nCloses ") || text[..at] == *"Closes ";
+        text.match_indices('#').any(|(at, _)| numbered(at) && !is_own(at))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_model_closes_another_issue_or_calls_anybody(
+            title in "(fixes |Closes: |@|#|1|7|a/b|\n|`|[a-z ]){0,12}",
+            body in "(fixes |Closes: |@ann|#8|a/b|\n|```|~~~|<|!\\[|[a-z ]){0,20}",
+            plan in "(fixes |#8|```|</details>|\n|@ann){0,10}",
+        ) {
+            let mut task = task();
+            task.proposal = Some(Proposal { title, body });
+            task.plan = Some(plan);
+            let (body, message) = (task.pull_request_body(&"n1".parse().unwrap()), task.commit_message());
+            for text in [&body, &message, &task.pull_request_title()] {
+                proptest::prop_assert!(!closes_another(text), "{text:?}");
+            }
+            proptest::prop_assert!(!(message.contains(" @a") || message.starts_with("@a")), "{message:?}");
+            // Our own sections stand outside of whatever the model began.
+            proptest::prop_assert!(body.contains("\n\nCloses #7\n\n## Checks\n\n") || body.starts_with("Closes #7"));
+        }
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! Somebody's words inside our own Markdown: quoted so that they stay words.
+//! Somebody's words inside our own Markdown: quoted so that they stay words. What in them is hidden from people is
+//! taken out in [`super::hidden`], what would act on a forge's page in [`super::inert`].
+
+pub use super::hidden::{one_line, printable, readable};
 
 /// `text` as a Markdown block quote. A fence, a heading or a list in it stays inside the quote.
 pub fn quoted(text: &str) -> String {

@@ -1,7 +1,8 @@
 //! `TaskPoller`: finds issues that want to be worked on.
 //!
 //! Owns: which repositories are watched, and when each is polled next. Told: its own ticks. Tells: `ClaimManager`
-//! each issue that is free or calls for a person, every time it is seen, and which are open; the supervisor of tasks when an issue under
+//! each issue that is free (but for those that were found untrusted) or calls for a person, every time it is seen, and which
+//! are open; the supervisor of tasks when an issue under
 //! way is not wanted any more. Holds true: a repository is polled by one request at a time, never before the forge
 //! allows it; one that fails holds up no other. On a restart: every repository is polled again at once.
 
@@ -24,6 +25,7 @@ use crate::ports::hive::{Hive, HiveError};
 use crate::supervisor::Inbox;
 use crate::task::{Issue, NodeId, RepoId, TaskId, label};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told, UnderWay};
+use crate::trust::Trust;
 
 use admission::{NotAdmitted, admit};
 use schedule::Turn;
@@ -42,6 +44,8 @@ pub struct PollerDeps {
     /// The repositories that the configuration names.
     pub repositories: Vec<RepoId>,
     pub task_label: String,
+    /// Whose issues may be claimed.
+    pub trust: Arc<Trust>,
     pub poll_interval: Duration,
     pub hive_interval: Duration,
     pub jitter: Jitter,
@@ -202,7 +206,7 @@ async fn poll_once(deps: &PollerDeps, due: &Due) -> Result<Option<Duration>, Not
         let task = TaskId::new(repo.clone(), issue.number);
         if issue.has_label(label::NEEDS_HUMAN) {
             let _ = deps.claims.send(PersonCalled { task }).await;
-        } else if issue.is_free(&deps.task_label) {
+        } else if issue.is_free(&deps.task_label) && !deps.trust.is_known_untrusted(&task, &issue) {
             let _ = deps.claims.send(TaskFound { task, branch: branch.clone() }).await;
         }
     }

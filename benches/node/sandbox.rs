@@ -43,6 +43,7 @@ pub(crate) fn measure() -> Vec<Figure> {
             author_email: "bench@localhost".into(),
             allow_file: false,
             limits: GitLimits::default(),
+            secrets: bzzz::secrets::Secrets::default(),
         })
         .await
         .unwrap();

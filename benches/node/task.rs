@@ -71,6 +71,7 @@ async fn plant(apiary: &Apiary) -> Vec<TaskId> {
             .create_repository(&repo, NewRepository { files, ..NewRepository::default() })
             .await
             .unwrap();
+        apiary.forge().add_triager(&repo, "ann").unwrap();
         apiary.forge().open_issue(&repo, "ann", "Misspelt", "It says helo.", &[label::TASK]).unwrap();
         tasks.push(TaskId::new(repo, 1));
     }

@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bzzz_actors::task::printable;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -122,7 +123,9 @@ pub fn main() -> ExitCode {
     match cli.command.run(&cli.global) {
         Ok(exit) => exit,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            // It may quote what a forge, a repository or a journal said.
+            let shown = printable(&format!("{error:#}"));
+            let _ = writeln!(io::stderr(), "error: {shown}");
             Exit::of(&error)
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use bzzz_actors::ports::journal::Seq;
 use bzzz_actors::task::life::{End, Phase, Task};
-use bzzz_actors::task::{BlobRef, TaskEvent, TaskId};
+use bzzz_actors::task::{BlobRef, TaskEvent, TaskId, printable};
 use clap::Subcommand;
 
 use crate::journal::JournalReader;
@@ -83,7 +83,7 @@ fn diff(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Exit> {
     };
     let bytes =
         journal.blob(blob)?.with_context(|| format!("the diff of {id} is missing from the data folder"))?;
-    print(&String::from_utf8_lossy(&bytes))?;
+    print(&printable(&String::from_utf8_lossy(&bytes)))?;
     Ok(Exit::Ok)
 }
 

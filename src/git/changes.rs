@@ -1,6 +1,7 @@
 //! What a change is made of, read from `git diff-tree -r -z --raw`, and the rules it has to keep. Pure.
 
 use bzzz_actors::task::Sha;
+use bzzz_actors::task::hidden::is_hidden;
 
 use super::options::GitLimits;
 use super::paths;
@@ -20,6 +21,8 @@ pub(super) struct Change {
     pub(super) path: Vec<u8>,
     /// The path is not in the base.
     pub(super) is_new: bool,
+    /// The file or link of the base.
+    pub(super) before: Option<Sha>,
     /// What stands there after the change; `None` when it was removed.
     pub(super) after: Option<(Kind, Sha)>,
 }
@@ -34,14 +37,18 @@ pub(super) fn parse_raw(bytes: &[u8]) -> Option<Vec<Change>> {
         }
         let meta = std::str::from_utf8(meta.strip_prefix(b":")?).ok()?;
         let parts: Vec<&str> = meta.split(' ').collect();
-        let [_, mode, _, after, status] = parts.as_slice() else { return None };
+        let [old_mode, mode, before, after, status] = parts.as_slice() else { return None };
         let path = fields.next().filter(|path| !path.is_empty())?.to_vec();
         let after = match *status {
             "D" => None,
             "A" | "M" | "T" => Some((kind_of(mode), after.parse().ok()?)),
             _ => return None,
         };
-        changes.push(Change { path, is_new: *status == "A", after });
+        let before = match kind_of(old_mode) {
+            Kind::File | Kind::Link if *status != "A" => Some(before.parse().ok()?),
+            _ => None,
+        };
+        changes.push(Change { path, is_new: *status == "A", before, after });
     }
     Some(changes)
 }
@@ -105,13 +112,15 @@ pub(super) fn shown(path: &[u8]) -> String {
     format!("{:?}", &path[..end])
 }
 
-/// The beginning of a Git LFS pointer. The file that it stands for is nowhere: a sandbox has no LFS server.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
+/// The beginnings of a Git LFS pointer, now and in old versions. The file that it stands for is nowhere: a sandbox has no
+/// LFS server.
+const LFS_POINTERS: [&[u8]; 3] =
+    [b"version https://git-lfs", b"version https://hawser", b"version http://git-media"];
 /// A pointer is shorter; longer files are not looked into.
 pub(super) const MAX_POINTER_BYTES: u64 = 1024;
 
 pub(super) fn is_lfs_pointer(content: &[u8]) -> bool {
-    content.starts_with(LFS_POINTER)
+    LFS_POINTERS.iter().any(|begin| content.starts_with(begin))
 }
 
 /// The sum over `git diff-tree --numstat`: lines added and removed. Binary files count none.
@@ -131,10 +140,6 @@ pub(super) fn sum_numstat(bytes: &[u8]) -> (u32, u32) {
 /// A diff as text in which nothing is hidden: signs that a terminal or a reader would not show are spelled out.
 pub(super) fn visible(diff: &[u8], left_out: u64) -> String {
     let text = String::from_utf8_lossy(diff).replace("\r\n", "\n");
-    let is_hidden = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_hidden(c) {
@@ -175,9 +180,10 @@ mod tests {
                 Change {
                     path: b"a\tb\nc".to_vec(),
                     is_new: true,
+                    before: None,
                     after: Some((Kind::File, ID.parse().unwrap()))
                 },
-                Change { path: b"d".to_vec(), is_new: false, after: None },
+                Change { path: b"d".to_vec(), is_new: false, before: Some(ID.parse().unwrap()), after: None },
             ]
         );
         assert_eq!(parse_raw(b""), Some(Vec::new()));

@@ -20,6 +20,8 @@ use super::options::GitLimits;
 use super::paths;
 use super::program::Program;
 use super::remote::is_host_trouble;
+use super::secret_check::{self, Batches};
+use crate::secrets::Secrets;
 
 /// The part of a diff that is kept as text.
 const MAX_DIFF_BYTES: usize = 256 * 1024;
@@ -29,6 +31,7 @@ const MAX_RAW_BYTES_PER_FILE: usize = 512;
 pub(super) struct Import<'a> {
     pub(super) program: &'a Program,
     pub(super) limits: &'a GitLimits,
+    pub(super) secrets: &'a Secrets,
     pub(super) base: &'a Sha,
     /// The throw-away repository, which reads the mirror's objects too.
     pub(super) repository: PathBuf,
@@ -47,6 +50,7 @@ impl Import<'_> {
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;
         self.check_contents(&changes).await?;
+        self.check_secrets(&changes).await?;
         let (insertions, deletions) = self.numstat(&tree).await?;
         let diff = self.diff(&tree).await?;
         let files = u32::try_from(changes.len()).unwrap_or(u32::MAX);
@@ -197,6 +201,41 @@ impl Import<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Looks for secrets in what was added. What stood in a changed or removed file of the base is not the model's doing.
+    async fn check_secrets(&self, changes: &[Change]) -> Result<(), CodeError> {
+        secret_check::in_names(changes, self.secrets).map_err(refused)?;
+        let after: Vec<&Sha> = changes.iter().filter_map(|c| c.after.as_ref().map(|(_, id)| id)).collect();
+        let mut found = Vec::new();
+        for batch in self.batches(&after).await? {
+            for (at, content) in batch.clone().zip(self.contents(&after[batch]).await?) {
+                found.extend(secret_check::in_content(after[at], &content, self.secrets));
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let before: Vec<&Sha> = changes.iter().filter_map(|c| c.before.as_ref()).collect();
+        for batch in self.batches(&before).await? {
+            for content in self.contents(&before[batch]).await? {
+                secret_check::forget_known(&mut found, &content, self.secrets);
+            }
+        }
+        secret_check::verdict(changes, &found).map_err(refused)
+    }
+
+    /// So many at a time that their contents fit into memory.
+    async fn batches(&self, ids: &[&Sha]) -> Result<Batches, CodeError> {
+        let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+        Ok(Batches::of(infos.into_iter().map(|info| info.map_or(0, |info| info.bytes)).collect()))
+    }
+
+    async fn contents(&self, ids: &[&Sha]) -> Result<Vec<Vec<u8>>, CodeError> {
+        let ids: Vec<Sha> = ids.iter().map(|id| (*id).clone()).collect();
+        let max = secret_check::MAX_BATCH_BYTES.max(self.limits.file_bytes);
+        objects::contents(self.program, self.run("cat-file"), &ids, max).await.map_err(code_error)
     }
 
     fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {

@@ -21,6 +21,7 @@ mod paths;
 mod porcelain;
 mod program;
 mod remote;
+mod secret_check;
 mod store;
 mod swap;
 #[cfg(test)]
@@ -136,7 +137,11 @@ impl Code for Git {
 
     async fn commit(&self, task: &TaskId, base: &Sha, tree: &Sha, message: &str) -> Result<Sha, CodeError> {
         let _one_at_a_time = self.task_locks.lock(task).await;
-        self.commit_tree(task, base, tree, message).await
+        self.commit_tree(task, base, tree, &self.options.secrets.redacted(message)).await
+    }
+
+    fn secret_in(&self, text: &str) -> Option<String> {
+        self.options.secrets.find(text.as_bytes()).first().map(|found| found.what.to_owned())
     }
 
     async fn forget(&self, task: &TaskId) -> Result<(), CodeError> {

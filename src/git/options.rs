@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::secrets::Secrets;
+
 #[derive(Debug, Clone)]
 pub struct GitOptions {
     /// The server: repositories lie at `GIT_URL/OWNER/NAME.git`. `https`, or `http` on this machine only.
@@ -18,6 +20,8 @@ pub struct GitOptions {
     /// Accepts a `file://` address: bare repositories in a folder of this machine.
     pub allow_file: bool,
     pub limits: GitLimits,
+    /// What no work and no message may hold.
+    pub secrets: Secrets,
 }
 
 /// What comes from outside is held to these.

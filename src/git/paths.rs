@@ -1,5 +1,7 @@
 //! Which paths a change may touch. Pure.
 
+use bzzz_actors::task::hidden::is_hidden;
+
 /// The longest path that is taken, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 /// The longest name of a file or folder, in bytes: the limit of common file systems.
@@ -14,6 +16,9 @@ pub(super) fn problem_of(path: &[u8]) -> Option<&'static str> {
     }
     if path.chars().any(char::is_control) {
         return Some("its name has a control character");
+    }
+    if path.chars().any(is_hidden) {
+        return Some("its name has a sign that can't be seen");
     }
     if path.contains('\\') {
         return Some("its name has a backslash");
@@ -37,52 +42,77 @@ fn problem_of_name(name: &str) -> Option<&'static str> {
 /// `.git`, also as file systems spell it that fold case, drop dots and spaces at the end, know short names, streams,
 /// or signs that can't be seen.
 fn is_dot_git(name: &str) -> bool {
-    let is_ignorable = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
-    let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
-    let folded = visible.to_ascii_lowercase();
+    matches!(&*folded(name), ".git" | "git~1")
+}
+
+/// A name as the most forgiving file systems read it.
+fn folded(name: &str) -> String {
+    let visible: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    let folded = visible.to_lowercase();
     let before_stream = folded.split(':').next().unwrap_or_default();
-    matches!(before_stream.trim_end_matches(['.', ' ']), ".git" | "git~1")
+    before_stream.trim_end_matches(['.', ' ']).to_owned()
 }
 
 /// Folders and files that decide what runs on other machines or who must agree: pipelines, owners, hooks, editors.
 /// Lower case; a folder ends in `/`.
-const SENSITIVE: [&str; 15] = [
+const SENSITIVE: [&str; 21] = [
     ".github/workflows/",
     ".github/actions/",
     ".github/codeowners",
+    ".gitlab/codeowners",
     "codeowners",
     "docs/codeowners",
     ".bzzz.toml",
     ".gitlab-ci.yml",
     ".circleci/",
+    ".buildkite/",
+    ".travis.yml",
+    ".drone.yml",
+    "azure-pipelines.yml",
+    "bitbucket-pipelines.yml",
+    "jenkinsfile",
     ".forgejo/",
     ".gitea/",
-    ".husky/",
-    ".githooks/",
-    ".vscode/",
-    ".idea/",
-    ".devcontainer/",
+    ".woodpecker/",
+    ".woodpecker.yml",
+    ".pre-commit-config.yaml",
+    "lefthook.yml",
 ];
-/// Sensitive in every folder.
-const SENSITIVE_NAMES: [&str; 2] = [".gitattributes", ".gitmodules"];
+/// Sensitive in every folder, as files or as folders with all that is in them: a part of a repository may be opened, or
+/// built, by itself.
+const SENSITIVE_NAMES: [&str; 11] = [
+    ".gitattributes",
+    ".gitmodules",
+    ".husky",
+    ".githooks",
+    ".git-hooks",
+    ".hooks",
+    ".lefthook",
+    ".vscode",
+    ".idea",
+    ".devcontainer",
+    ".devcontainer.json",
+];
 
 /// Whether a person has to agree to a change of `path`. `allowed` are paths that the operator gave free: a file, or a
 /// folder with `/` at its end.
 pub(super) fn is_sensitive(path: &str, allowed: &[String]) -> bool {
-    let path = path.to_lowercase();
+    let names: Vec<String> = path.split('/').map(folded).collect();
+    let path = names.join("/");
     let is_at = |place: &str| match place.strip_suffix('/') {
         // The folder itself may be replaced by a file or link.
         Some(folder) => path.starts_with(place) || path == folder,
         None => path == place,
     };
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let is_sensitive = SENSITIVE.into_iter().any(is_at) || SENSITIVE_NAMES.contains(&name);
+    let is_sensitive =
+        SENSITIVE.into_iter().any(is_at) || names.iter().any(|name| SENSITIVE_NAMES.contains(&&**name));
     is_sensitive && !allowed.iter().any(|place| is_at(&place.to_lowercase()))
 }
 
 /// Whether the path's last name is `.gitmodules`, which names repositories to fetch.
 pub(super) fn is_gitmodules(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(".gitmodules"))
+    let name = path.rsplit('/').next().map(folded);
+    name.is_some_and(|name| matches!(&*name, ".gitmodules") || name.starts_with("gitmod~"))
 }
 
 /// What is wrong with a symbolic link at `path` that points to `target`; `None` when nothing is.
@@ -139,6 +169,7 @@ mod tests {
             ".git.",
             ".git::$INDEX_ALLOCATION/x",
             ".g\u{200c}it/config",
+            "a\u{202e}txt.exe",
             "-rf",
             "a/--help",
             "../x",
@@ -170,6 +201,13 @@ mod tests {
             ".vscode/tasks.json",
             ".bzzz.toml",
             ".husky/pre-commit",
+            "packages/web/.vscode/settings.json",
+            "a/.husky",
+            ".github./workflows/ci.yml",
+            ".github/Wor\u{212a}flows /ci.yml",
+            ".gitattributes::$DATA",
+            "Jenkinsfile",
+            ".pre-commit-config.yaml",
         ] {
             assert!(is_sensitive(path, &none), "{path}");
         }
@@ -180,6 +218,11 @@ mod tests {
         assert!(!is_sensitive(".github/workflows/ci.yml", &allowed));
         assert!(!is_sensitive(".bzzz.toml", &allowed));
         assert!(is_sensitive(".github/actions/a", &allowed));
+        for path in [".gitmodules", "a/.GitModules ", "GITMOD~1", ".gitmodules::$DATA", ".git\u{200c}modules"]
+        {
+            assert!(is_gitmodules(path), "{path}");
+        }
+        assert!(!is_gitmodules("gitmodules") && !is_gitmodules(".gitmodules/x"));
     }
 
     #[test]

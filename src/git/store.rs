@@ -32,7 +32,13 @@ impl Git {
         let folder = self.home.work_folder().map_err(disk_error)?;
         let repository = folder.path().join("import.git");
         init_borrowing(&self.program, &repository, &mirror.path.join("objects")).await?;
-        let import = Import { program: &self.program, limits: &self.options.limits, base, repository };
+        let import = Import {
+            program: &self.program,
+            limits: &self.options.limits,
+            secrets: &self.options.secrets,
+            base,
+            repository,
+        };
         let imported = import.take(&bundle).await?;
         self.open_store(task).await?;
         let packs = import.repository.join("objects/pack");

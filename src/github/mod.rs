@@ -12,6 +12,7 @@ mod pulls;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod wire;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use crate::http::SetupError;
+use crate::secrets::Secrets;
 use api::{Api, Call};
 use listing::ListingCache;
 use wire::{WireIssue, WireRepository, WireUser};
@@ -41,6 +43,8 @@ pub struct GitHubOptions {
     pub write_interval: Duration,
     /// Where the listings' validators are kept; `None` keeps them in memory only.
     pub listing_file: Option<PathBuf>,
+    /// What no text that goes out may hold.
+    pub secrets: Secrets,
 }
 
 /// One account's way to the forge.
@@ -48,6 +52,7 @@ pub struct GitHub {
     api: Api,
     listings: ListingCache,
     login: OnceCell<String>,
+    secrets: Secrets,
 }
 
 impl GitHub {
@@ -57,7 +62,7 @@ impl GitHub {
         let api =
             Api::new(&options.api_url, &options.token, options.request_timeout, options.write_interval)?;
         let listings = ListingCache::open(options.listing_file, &options.token);
-        Ok(Self { api, listings, login: OnceCell::new() })
+        Ok(Self { api, listings, login: OnceCell::new(), secrets: options.secrets })
     }
 
     /// A token's account never changes: it is asked for once.
@@ -94,12 +99,21 @@ impl Forge for GitHub {
         issue.ok_or_else(|| ForgeError::NotFound { call: format!("{} (it is a pull request)", call.name) })
     }
 
+    async fn label_setter(&self, task: &TaskId, label: &str) -> Result<Option<String>, ForgeError> {
+        trust::label_setter(&self.api, task, label).await
+    }
+
+    async fn may_triage(&self, repo: &RepoId, login: &str) -> Result<bool, ForgeError> {
+        trust::may_triage(&self.api, repo, login).await
+    }
+
     async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {
         conversation::comments(&self.api, task).await
     }
 
     async fn put_comment(&self, task: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError> {
-        conversation::put_comment(&self.api, self.known_login().await?, task, marker, body).await
+        let body = self.secrets.redacted(body);
+        conversation::put_comment(&self.api, self.known_login().await?, task, marker, &body).await
     }
 
     async fn change_labels(&self, task: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
@@ -120,7 +134,12 @@ impl Forge for GitHub {
         repo: &RepoId,
         pull_request: &NewPullRequest,
     ) -> Result<PullRequest, ForgeError> {
-        pulls::open(&self.api, repo, pull_request).await
+        let clean = NewPullRequest {
+            title: self.secrets.redacted(&pull_request.title),
+            body: self.secrets.redacted(&pull_request.body),
+            ..pull_request.clone()
+        };
+        pulls::open(&self.api, repo, &clean).await
     }
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{GitHub, GitHubOptions};
 use crate::http::canned::{Answer, Canned};
+use crate::secrets::Secrets;
 
 fn repo() -> RepoId {
     "acme/rocket".parse().unwrap()
@@ -18,6 +19,10 @@ fn task() -> TaskId {
     "acme/rocket#7".parse().unwrap()
 }
 
+fn secrets() -> Secrets {
+    Secrets::with_own([("the node's forge token", "t0ken-of-the-node".into())])
+}
+
 fn forge_at(api_url: &str, token: &str, listing_file: Option<&Path>) -> GitHub {
     GitHub::new(GitHubOptions {
         api_url: api_url.to_owned(),
@@ -25,6 +30,7 @@ fn forge_at(api_url: &str, token: &str, listing_file: Option<&Path>) -> GitHub {
         request_timeout: Duration::from_secs(5),
         write_interval: Duration::ZERO,
         listing_file: listing_file.map(Path::to_owned),
+        secrets: secrets(),
     })
     .unwrap()
 }
@@ -172,6 +178,7 @@ async fn a_stalled_answer_ends_at_the_time_limit() {
         request_timeout: Duration::from_millis(200),
         write_interval: Duration::ZERO,
         listing_file: None,
+        secrets: secrets(),
     })
     .unwrap();
     let error = forge.login().await.unwrap_err();
@@ -274,7 +281,7 @@ async fn comments_tell_maintainers_from_others() {
     let comments = forge(&server).comments(&task()).await.unwrap();
     let seen: Vec<_> =
         comments.iter().map(|c| (c.author.as_str(), c.from_maintainer, c.body.as_str())).collect();
-    assert_eq!(seen, [("ghost", false, ""), ("ann", true, "x[1m")]);
+    assert_eq!(seen, [("ghost", false, ""), ("ann", true, "x")]);
 }
 
 #[tokio::test]
@@ -362,6 +369,7 @@ fn options_that_would_lose_the_token_are_refused() {
         request_timeout: Duration::from_secs(1),
         write_interval: Duration::ZERO,
         listing_file: None,
+        secrets: secrets(),
     };
     assert!(GitHub::new(options("http://forge.example", "t")).is_err());
     let error = GitHub::new(options("https://forge.example", "s3cret\n")).err().unwrap();
@@ -403,4 +411,83 @@ async fn statuses_and_workflow_runs_are_one_list() {
     assert_eq!(seen[1].line, format!("GET /repos/acme/rocket/actions/runs?head_sha={sha}&per_page=100"));
     let refused = forge.ci_checks(&repo(), &sha).await.unwrap_err();
     assert!(refused.to_string().contains("commit statuses: read"), "{refused}");
+}
+
+fn events(events: &[(&str, &str, Option<&str>)]) -> String {
+    let event = |(event, label, actor): &(&str, &str, Option<&str>)| json!({ "event": event, "label": { "name": label }, "actor": actor.map(|login| json!({ "login": login })) });
+    json!(events.iter().map(event).collect::<Vec<_>>()).to_string()
+}
+
+#[tokio::test]
+async fn who_set_a_label_is_the_last_who_did_since_it_was_removed() {
+    let next = ("link", "<https://forge.example/next>; rel=\"next\"");
+    let server = Canned::serve(vec![
+        Answer::with_headers(
+            200,
+            &[next],
+            &events(&[("labeled", "bzzz-task", Some("ann")), ("closed", "", None)]),
+        ),
+        Answer::json(
+            200,
+            &events(&[
+                ("unlabeled", "bzzz-task", Some("bob")),
+                ("labeled", "Bzzz-Task", Some("eve")),
+                ("labeled", "bug", Some("ann")),
+                ("unlabeled", "bug", Some("ann")),
+            ]),
+        ),
+        Answer::json(
+            200,
+            &events(&[("labeled", "bzzz-task", Some("ann")), ("unlabeled", "bzzz-task", None)]),
+        ),
+        Answer::json(200, &events(&[("labeled", "bzzz-task", None)])),
+        Answer::json(200, "[]"),
+        Answer::json(403, "{\"message\":\"Resource not accessible by personal access token\"}"),
+    ])
+    .await;
+    let forge = forge(&server);
+    for setter in [Some("eve"), None, None, None] {
+        let found = forge.label_setter(&task(), "bzzz-task").await.unwrap();
+        assert_eq!(found.as_deref(), setter);
+    }
+    let error = forge.label_setter(&task(), "bzzz-task").await.unwrap_err();
+    assert!(error.to_string().contains("issues: read"), "{error}");
+}
+
+#[tokio::test]
+async fn who_is_unknown_to_the_repository_may_not_triage_and_a_weak_token_is_told() {
+    let server = Canned::serve(vec![
+        Answer::json(200, r#"{"permission":"read","role_name":"triage","user":{"login":"ann"}}"#),
+        Answer::json(404, r#"{"message":"github-actions[bot] is not a user"}"#),
+        Answer::json(403, r#"{"message":"Must have push access to view collaborator permission."}"#),
+    ])
+    .await;
+    let forge = forge(&server);
+    assert!(forge.may_triage(&repo(), "ann").await.unwrap());
+    assert!(!forge.may_triage(&repo(), "github-actions[bot]").await.unwrap());
+    let error = forge.may_triage(&repo(), "../eve").await.unwrap_err().to_string();
+    assert!(error.contains("metadata: read") && error.contains("Must have push access"), "{error}");
+    assert!(
+        server.seen()[2].line.contains("/collaborators/..%2Feve/permission"),
+        "{}",
+        server.seen()[2].line
+    );
+}
+
+#[tokio::test]
+async fn no_secret_goes_out_in_a_text() {
+    let made = json!({ "number": 9, "html_url": "u", "state": "open", "head": { "ref": "b", "sha": "s" } });
+    let server = Canned::serve(vec![Answer::json(201, &made.to_string())]).await;
+    let words = "with t0ken-of-the-node in it";
+    let new = NewPullRequest {
+        head: "b".into(),
+        base: "main".into(),
+        title: words.into(),
+        body: words.into(),
+        draft: false,
+    };
+    forge(&server).open_pull_request(&repo(), &new).await.unwrap();
+    let sent = &server.seen()[0].body;
+    assert!(!sent.contains("t0ken-of-the-node"), "{sent}");
+    assert_eq!(sent.matches("[removed: the node's forge token]").count(), 2, "{sent}");
 }

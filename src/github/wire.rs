@@ -52,7 +52,7 @@ pub(super) enum WireLabel {
 }
 
 impl WireLabel {
-    fn into_name(self) -> Option<String> {
+    pub(super) fn into_name(self) -> Option<String> {
         match self {
             Self::Object { name } => name,
             Self::Name(name) => Some(name),

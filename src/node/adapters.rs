@@ -13,6 +13,7 @@ use crate::hive::{HiveClient, HiveOptions};
 use crate::http::SetupError;
 use crate::n8n::{Webhook, WebhookOptions};
 use crate::ollama::{Ollama, OllamaOptions};
+use crate::secrets::Secrets;
 use crate::settings::{Secret, Settings};
 
 /// The file in the data folder that remembers the listings' validators.
@@ -26,6 +27,7 @@ pub(super) fn forge(settings: &Settings) -> Result<GitHub, SetupError> {
         request_timeout: forge.request_timeout.get(),
         write_interval: forge.write_interval.get(),
         listing_file: Some(settings.node.data_dir.join(LISTING_FILE)),
+        secrets: secrets(settings),
     })
 }
 
@@ -38,7 +40,12 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
         author_name: forge.commit_name.clone(),
         author_email: forge.commit_email.clone(),
         allow_file: false,
-        limits: GitLimits { bundle_bytes: settings.sandbox.export_cap.bytes(), ..GitLimits::default() },
+        limits: GitLimits {
+            bundle_bytes: settings.sandbox.export_cap.bytes(),
+            allowed_sensitive: settings.task.allowed_paths.clone(),
+            ..GitLimits::default()
+        },
+        secrets: secrets(settings),
     })
     .await
 }
@@ -81,6 +88,16 @@ pub(super) fn webhook(settings: &Settings) -> Result<Option<Arc<dyn Escalations>
         request_timeout: escalation.request_timeout.get(),
     })?;
     Ok(Some(Arc::new(webhook)))
+}
+
+/// The node's own, which must not be in anything that it publishes.
+fn secrets(settings: &Settings) -> Secrets {
+    let own = [
+        ("the node's forge token", &settings.forge.token),
+        ("the node's key for Hive", &settings.hive.key),
+        ("the node's key for its webhook", &settings.escalation.auth_value),
+    ];
+    Secrets::with_own(own.into_iter().filter_map(|(what, it)| Some((what, secret(it.as_ref())?))))
 }
 
 fn secret(secret: Option<&Secret>) -> Option<SecretString> {

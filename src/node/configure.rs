@@ -27,6 +27,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         node: node.name.clone(),
         repositories: forge.repositories.clone(),
         task_label: forge.task_label.clone(),
+        label_setters: forge.label_setters.clone(),
         max_tasks: as_usize(node.max_tasks),
         poll_interval: forge.poll_interval.get(),
         hive_interval: hive.poll_interval.get(),

@@ -100,6 +100,13 @@ fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {
         let is_plain = |c: char| !c.is_control() && c != ',';
         label.trim() == label && (1..=50).contains(&label.chars().count()) && label.chars().all(is_plain)
     });
+    let is_login = |login: &String| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');
+        (1..=100).contains(&login.len()) && login.chars().all(is_sign)
+    };
+    let holds = forge.label_setters.iter().all(is_login);
+    let allowed = "allowed: names of accounts, such as [\"ann\", \"github-actions[bot]\"]";
+    checks.require(&["forge.label_setters"], holds, format!("is {:?}", forge.label_setters), allowed);
     let mut seen = BTreeSet::new();
     let twice = forge.repositories.iter().find(|repo| !seen.insert(repo.to_string().to_ascii_lowercase()));
     let what = twice.map(|repo| format!("{repo} is named twice")).unwrap_or_default();
@@ -214,6 +221,14 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
 }
 
 fn check_task(checks: &mut Checks<'_>, task: &Task) {
+    let is_path = |path: &String| {
+        let names = path.strip_suffix('/').unwrap_or(path);
+        let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(char::is_control);
+        path.len() <= 1024 && names.split('/').all(is_name)
+    };
+    let holds = task.allowed_paths.iter().all(is_path);
+    let allowed = "allowed: paths from the top of a repository, a folder with \"/\" at its end";
+    checks.require(&["task.allowed_paths"], holds, format!("is {:?}", task.allowed_paths), allowed);
     checks.within("task.max_steps", task.max_steps, 1, 10_000);
     checks.within("task.max_malformed", task.max_malformed, 1, 100);
     checks.within("task.max_check_rounds", task.max_check_rounds, 1, 100);

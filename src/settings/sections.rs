@@ -48,6 +48,8 @@ pub struct Forge {
     #[serde(with = "or_empty")]
     pub token_file: Option<PathBuf>,
     pub task_label: String,
+    /// Empty: whoever may triage.
+    pub label_setters: Vec<String>,
     pub repositories: Vec<RepoId>,
     pub poll_interval: HumanDuration,
     pub request_timeout: HumanDuration,
@@ -129,6 +131,8 @@ pub struct Sandbox {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
+    /// Otherwise refused; empty: none is allowed.
+    pub allowed_paths: Vec<String>,
     pub max_steps: u32,
     pub max_malformed: u32,
     pub max_check_rounds: u32,

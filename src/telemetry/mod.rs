@@ -1,4 +1,7 @@
-//! The node's own log: lines for people or JSON for collectors, on standard error.
+//! The node's own log: lines for people or JSON for collectors, on standard error. Nothing in a line can act on the
+//! terminal that shows it, or hide: a line may quote what anybody said.
+
+mod clean;
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -7,6 +10,8 @@ use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
+
+use clean::Clean;
 
 use crate::settings::{Log, LogFormat, LogLevel};
 
@@ -30,7 +35,7 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log.level, std::env::var("RUST_LOG").ok().as_deref())?)
-        .with_writer(io::stderr)
+        .with_writer(|| Clean(io::stderr()))
         // Standard error may go away while the node runs, as when a log collector restarts. Complaining about it there
         // would panic.
         .log_internal_errors(false);
@@ -49,7 +54,7 @@ pub fn init_to_file(log: &Log, file: &Path) -> Result<(), TelemetryError> {
     let writer = opened.map_err(|source| TelemetryError::File { path: file.to_owned(), source })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log.level, std::env::var("RUST_LOG").ok().as_deref())?)
-        .with_writer(Mutex::new(writer))
+        .with_writer(Mutex::new(Clean(writer)))
         .log_internal_errors(false);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,

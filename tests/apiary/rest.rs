@@ -132,7 +132,7 @@ async fn an_unchanged_listing_is_304_and_costs_nothing() {
     let other = other.send().await.unwrap();
     assert_ne!(other.headers()["etag"].to_str().unwrap(), etag);
 
-    forge.add_labels(&meadow.task(1), &["bug"]).unwrap();
+    forge.add_labels(&meadow.task(1), "ann", &["bug"]).unwrap();
     let changed = meadow.get(&path).header("if-none-match", &etag).send().await.unwrap();
     assert_eq!(changed.status(), StatusCode::OK);
     assert_eq!(changed.headers()["x-ratelimit-remaining"], "4998");

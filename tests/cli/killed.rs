@@ -40,6 +40,7 @@ async fn apiary(folder: &Path) -> Apiary {
     ];
     let new = NewRepository { files, ..NewRepository::default() };
     apiary.forge().create_repository(&repo, new).await.unwrap();
+    apiary.forge().add_triager(&repo, "maya").unwrap();
     apiary.forge().open_issue(&repo, "maya", "Fuel is missing", "Put some in.", &[label::TASK]).unwrap();
     apiary
 }

@@ -11,3 +11,4 @@ mod journal_crash;
 mod killed;
 mod program;
 mod run;
+mod secrets;

@@ -61,6 +61,7 @@ impl World {
         let new = NewRepository { files, ..NewRepository::default() };
         self.wait(self.apiary.forge().create_repository(&repo, new)).unwrap();
         self.apiary.hive().add_project(self.repositories.len() as u64 + 1, &repo, None).unwrap();
+        self.apiary.forge().add_triager(&repo, "maya").unwrap();
         self.repositories.push(repo.clone());
         repo
     }

@@ -53,6 +53,7 @@ impl Hill {
         let repo: RepoId = format!("meadow/{name}").parse().unwrap();
         let new = NewRepository { files, ..NewRepository::default() };
         self.apiary.forge().create_repository(&repo, new).await.unwrap();
+        self.apiary.forge().add_triager(&repo, "maya").unwrap();
         self.repositories.push(repo.clone());
         repo
     }

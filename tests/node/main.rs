@@ -22,3 +22,4 @@ mod people;
 mod replies;
 mod stage;
 mod story;
+mod trust;

@@ -52,7 +52,9 @@ impl Task {
             return Some(format!("{} replies in a row were not usable", self.malformed_in_row));
         }
         if self.check_rounds >= limits.max_check_rounds {
-            return Some(format!("the work was refused or failed its checks {} times", self.check_rounds));
+            let why = self.refused.as_ref().map(|why| format!("; the last time: {why}")).unwrap_or_default();
+            let rounds = self.check_rounds;
+            return Some(format!("the work was refused or failed its checks {rounds} times{why}"));
         }
         if self.sandbox_losses > limits.max_sandbox_losses {
             return Some(format!("the sandbox was lost {} times", self.sandbox_losses));

@@ -7,6 +7,7 @@ use crate::ports::escalations::Escalation;
 use crate::ports::hive::HiveStatus;
 use crate::ports::journal::Entry;
 use crate::ports::swarm::Announcement;
+use crate::task::inert::inert;
 use crate::task::text::quoted;
 use crate::task::{NodeId, Notice, TaskEvent, label};
 
@@ -72,7 +73,7 @@ impl Task {
             "Bzzz node `{node}` is stuck here after {} commands and asks:\n\n{}\n\nAnswer with a comment on this \
              issue; work goes on with it.",
             self.steps,
-            quoted(question)
+            quoted(&inert(question))
         );
         let metadata = json!({
             "escalation_reason": question,
@@ -121,7 +122,7 @@ impl Task {
             "Bzzz node `{node}` gave up on this issue after {} commands:\n\n{}\n\n{work} Remove the label `{}` to \
              have it tried again.",
             self.steps,
-            quoted(reason),
+            quoted(&inert(reason)),
             label::NEEDS_HUMAN,
         );
         let metadata = json!({ "reason": reason, "steps": self.steps });

@@ -51,6 +51,8 @@ pub struct Task {
     pub steps: u32,
     pub malformed_in_row: u32,
     pub check_rounds: u32,
+    /// Why the work was refused, if nothing has been taken since.
+    pub refused: Option<String>,
     pub sandbox_losses: u32,
     /// How often the task was taken up again since it last got on.
     pub taken_up: u32,
@@ -92,6 +94,7 @@ impl Task {
             steps: 0,
             malformed_in_row: 0,
             check_rounds: 0,
+            refused: None,
             sandbox_losses: 0,
             taken_up: 0,
             peer_questions: 0,

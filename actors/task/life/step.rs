@@ -99,9 +99,13 @@ impl Task {
             (Phase::Exporting, E::WorkProduced { produced }) => {
                 self.save(produced);
                 self.produced = Some(produced.clone());
+                self.refused = None;
                 Some(self.after_export(produced.tree.clone()))
             }
-            (Phase::Exporting, E::WorkRefused { .. }) => Some(self.another_round()),
+            (Phase::Exporting, E::WorkRefused { problem }) => {
+                self.refused = Some(problem.clone());
+                Some(self.another_round())
+            }
             (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results }) if tree == checked => {
                 self.checked = Some(Checked { tree: checked.clone(), results: results.clone() });
                 Some(self.after_checks(checked.clone()))

@@ -102,10 +102,23 @@ impl Tools {
     /// What the sandbox holds becomes a tree of the task's object store, or the model is told why not.
     pub(super) async fn export(&self) -> Carried {
         match self.saved_work().await {
-            Ok(produced) => Ok(TaskEvent::WorkProduced { produced }),
+            Ok(produced) => Ok(match self.secret_in_proposal() {
+                Some(problem) => TaskEvent::WorkRefused { problem },
+                None => TaskEvent::WorkProduced { produced },
+            }),
             Err(NotSaved::Refused(problem)) => Ok(TaskEvent::WorkRefused { problem }),
             Err(NotSaved::Ended(ended)) => Err(ended),
         }
+    }
+
+    /// What the model wants to say with its work is published with it.
+    fn secret_in_proposal(&self) -> Option<String> {
+        let proposal = self.task.proposal.as_ref()?;
+        let parts = [("title", &proposal.title), ("description", &proposal.body)];
+        parts.into_iter().find_map(|(part, text)| {
+            let what = self.deps.bench.code.secret_in(text)?;
+            Some(format!("the {part} of the pull request holds {what}: leave it out"))
+        })
     }
 
     pub(super) async fn saved_work(&self) -> Result<Produced, NotSaved> {

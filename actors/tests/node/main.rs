@@ -12,6 +12,7 @@ mod panics;
 mod restarts;
 mod returns;
 mod trouble;
+mod trust;
 mod world;
 
 /// What the model says.

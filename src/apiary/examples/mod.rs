@@ -159,6 +159,7 @@ impl Example {
                 ..NewRepository::default()
             };
             forge.create_repository(&repo, new).await?;
+            forge.add_triager(&repo, "maya")?;
             forge.open_issue(&repo, "maya", self.issue_title(), self.issue_body(), &[label::TASK])?;
         }
         Ok(TaskId::new(repo, 1))

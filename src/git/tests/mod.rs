@@ -6,4 +6,5 @@ mod collect;
 mod fixture;
 mod hostile;
 mod killed;
+mod secrets;
 mod server;

@@ -26,6 +26,9 @@ struct State {
     /// What every change of labels is answered with.
     label_failure: Option<ForgeError>,
     ci: Vec<CiCheck>,
+    label_setter: String,
+    /// What a question of somebody's rights is answered with.
+    rights_failure: Option<ForgeError>,
     /// How many issues there are, all alike.
     issues: u64,
 }
@@ -51,6 +54,8 @@ impl MemoryForge {
             can_push: true,
             label_failure: None,
             ci: Vec::new(),
+            label_setter: "ann".into(),
+            rights_failure: None,
             issues: 1,
         };
         Self { traps: Traps::default(), git, state: Mutex::new(state) }
@@ -78,6 +83,17 @@ impl MemoryForge {
 
     pub fn remove_label(&self, label: &str) {
         self.state.lock().unwrap().issue.labels.retain(|it| it != label);
+    }
+
+    /// The task's label is now `login`'s; only ann may triage.
+    pub fn let_label_be_of(&self, login: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.label_setter = login.into();
+        state.issue.updated_at += "+";
+    }
+
+    pub fn fail_rights(&self, failure: Option<ForgeError>) {
+        self.state.lock().unwrap().rights_failure = failure;
     }
 
     pub fn labels(&self) -> BTreeSet<String> {
@@ -160,6 +176,16 @@ impl Forge for MemoryForge {
     async fn issue(&self, _: &TaskId) -> Result<Issue, ForgeError> {
         self.traps.step_on("issue");
         self.call(|state| Ok(state.issue.clone()))
+    }
+
+    async fn label_setter(&self, _: &TaskId, _: &str) -> Result<Option<String>, ForgeError> {
+        self.traps.step_on("label_setter");
+        self.call(|state| Ok(Some(state.label_setter.clone())))
+    }
+
+    async fn may_triage(&self, _: &RepoId, login: &str) -> Result<bool, ForgeError> {
+        self.traps.step_on("may_triage");
+        self.call(|state| state.rights_failure.clone().map_or(Ok(login == "ann"), Err))
     }
 
     async fn comments(&self, _: &TaskId) -> Result<Vec<Comment>, ForgeError> {

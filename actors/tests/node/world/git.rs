@@ -229,6 +229,10 @@ impl Code for MemoryGit {
         Ok(tree.as_str().replacen("000", "c0c", 1).parse().unwrap())
     }
 
+    fn secret_in(&self, text: &str) -> Option<String> {
+        text.contains("hush").then(|| "the node's secret".to_owned())
+    }
+
     async fn forget(&self, _: &TaskId) -> Result<(), CodeError> {
         self.traps.step_on("forget");
         Ok(())

@@ -110,6 +110,7 @@ pub fn config(node: &str) -> NodeConfig {
         node: node.parse().unwrap(),
         repositories: vec!["acme/rocket".parse().unwrap()],
         task_label: "bzzz-task".into(),
+        label_setters: Vec::new(),
         max_tasks: 3,
         poll_interval: MINUTE,
         hive_interval: 5 * MINUTE,

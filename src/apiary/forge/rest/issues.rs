@@ -195,8 +195,8 @@ async fn edit(call: Call, path: web::Path<(String, String, u64)>, body: web::Byt
         }
         issue.updated_at.clone_from(&now);
         if let Some(labels) = labels {
-            issue.labels.clear();
-            state.add_labels(&key, number, &labels, &now);
+            issue.clear_labels(&labels, &login, &now);
+            state.add_labels(&key, number, &labels, &login, &now);
         }
         if let Some(assignees) = request.assignees {
             if let Some(issue) = state.repo_mut(&key).and_then(|r| r.issues.get_mut(&number)) {

@@ -90,36 +90,35 @@ async fn of_issue(call: Call, path: web::Path<(String, String, u64)>) -> Answer 
 
 async fn add(call: Call, path: web::Path<(String, String, u64)>, body: web::Bytes) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
-    let names = names(&body)?;
-    call.change(|state| Ok(state.add_labels(&key, path.2, &names, &clock::now())))?;
+    let (names, login) = (names(&body)?, call.login()?);
+    call.change(|state| Ok(state.add_labels(&key, path.2, &names, &login, &clock::now())))?;
     show_of_issue(&call, &key, path.2)
 }
 
-/// Takes all labels off an issue; `None` when there is no such issue.
-fn clear(issue: Option<&mut Issue>, now: &str) -> Option<()> {
-    let issue = issue?;
-    if !issue.labels.is_empty() {
-        issue.labels.clear();
-        issue.updated_at = now.to_owned();
-    }
+/// Takes all labels but these off an issue; `None` when there is no such issue.
+fn clear(issue: Option<&mut Issue>, kept: &[String], by: &str, now: &str) -> Option<()> {
+    issue?.clear_labels(kept, by, now);
     Some(())
 }
 
 async fn replace(call: Call, path: web::Path<(String, String, u64)>, body: web::Bytes) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
-    let names = names(&body)?;
+    let (names, login) = (names(&body)?, call.login()?);
     call.change(|state| {
         let now = clock::now();
         let issue = state.repo_mut(&key).and_then(|r| r.issues.get_mut(&path.2));
-        Ok(clear(issue, &now).and_then(|()| state.add_labels(&key, path.2, &names, &now)))
+        let cleared = clear(issue, &names, &login, &now);
+        Ok(cleared.and_then(|()| state.add_labels(&key, path.2, &names, &login, &now)))
     })?;
     show_of_issue(&call, &key, path.2)
 }
 
 async fn remove_all(call: Call, path: web::Path<(String, String, u64)>) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
+    let login = call.login()?;
     call.change(|state| {
-        Ok(clear(state.repo_mut(&key).and_then(|r| r.issues.get_mut(&path.2)), &clock::now()))
+        let issue = state.repo_mut(&key).and_then(|r| r.issues.get_mut(&path.2));
+        Ok(clear(issue, &[], &login, &clock::now()))
     })?;
     no_content()
 }
@@ -127,11 +126,12 @@ async fn remove_all(call: Call, path: web::Path<(String, String, u64)>) -> Answe
 async fn remove(call: Call, path: web::Path<(String, String, u64, String)>) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
     let (_, _, number, name) = path.into_inner();
+    let login = call.login()?;
     call.change(|state| {
         let Some(issue) = state.repo_mut(&key).and_then(|r| r.issues.get_mut(&number)) else {
             return Ok(None);
         };
-        if !issue.remove_label(&name, &clock::now()) {
+        if !issue.remove_label(&name, &login, &clock::now()) {
             return Err(ApiError::new(StatusCode::NOT_FOUND, "Label does not exist"));
         }
         Ok(Some(()))
@@ -222,12 +222,13 @@ async fn edit(call: Call, path: web::Path<(String, String, String)>, body: web::
 /// Deletes a label everywhere.
 async fn delete(call: Call, path: web::Path<(String, String, String)>) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Write, &[Permission::Issues])?;
+    let login = call.login()?;
     call.change(|state| {
         let now = clock::now();
         let Some(repo) = state.repo_mut(&key) else { return Ok(None) };
         let removed = repo.labels.remove(&path.2.to_lowercase());
         for issue in repo.issues.values_mut() {
-            issue.remove_label(&path.2, &now);
+            issue.remove_label(&path.2, &login, &now);
         }
         Ok(removed.map(drop))
     })?;

@@ -1,5 +1,6 @@
 //! The routes of the REST interface. What has none is 404 in GitHub's words, as on GitHub.
 
+mod access;
 mod account;
 mod assignees;
 mod comments;
@@ -31,6 +32,7 @@ async fn not_found() -> Answer {
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     account::routes(config);
+    access::routes(config);
     repos::routes(config);
     comments::routes(config);
     labels::routes(config);

@@ -195,6 +195,16 @@ impl Forge {
         })
     }
 
+    /// Gives an account the right to label and close issues, and not to write.
+    pub fn add_triager(&self, repo: &RepoId, login: &str) -> Result<(), ApiaryError> {
+        self.change(repo, |state, key| {
+            state.repo(key)?;
+            state.ensure_user(login, UserKind::User, &clock::now());
+            state.repo_mut(key)?.triagers.insert(login.to_lowercase());
+            Some(())
+        })
+    }
+
     /// From now on the server neither shows references under `prefix` nor takes pushes to them.
     pub async fn hide_refs(&self, repo: &RepoId, prefix: &str) -> Result<(), ApiaryError> {
         let repository = self.repository(&key_of(repo)).ok_or_else(|| missing(repo))?;

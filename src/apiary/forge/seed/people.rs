@@ -43,15 +43,15 @@ impl Forge {
         self.edit_issue(task, |issue| issue.reopen(&clock::now()))
     }
 
-    pub fn add_labels(&self, task: &TaskId, labels: &[&str]) -> Result<(), ApiaryError> {
+    pub fn add_labels(&self, task: &TaskId, by: &str, labels: &[&str]) -> Result<(), ApiaryError> {
         let labels: Vec<String> = labels.iter().map(|l| (*l).to_owned()).collect();
-        self.change_at(task, |state, key| state.add_labels(key, task.number, &labels, &clock::now()))
+        self.change_at(task, |state, key| state.add_labels(key, task.number, &labels, by, &clock::now()))
     }
 
-    /// Removes a label; one that is not there is no error.
+    /// Removes a label as the repository's owner; one that is not there is no error.
     pub fn remove_label(&self, task: &TaskId, label: &str) -> Result<(), ApiaryError> {
         self.edit_issue(task, |issue| {
-            issue.remove_label(label, &clock::now());
+            issue.remove_label(label, task.repo.owner(), &clock::now());
         })
     }
 

@@ -28,7 +28,7 @@ impl ForgeState {
         let repo = self.repo_mut(key)?;
         let number = repo.next_number();
         repo.issues.insert(number, Issue::new(id, number, new.author, new.title, new.body, now));
-        self.add_labels(key, number, new.labels, now)?;
+        self.add_labels(key, number, new.labels, new.author, now)?;
         self.assign(key, number, new.assignees, now)?;
         Some(number)
     }
@@ -39,12 +39,14 @@ impl ForgeState {
         key: &RepoKey,
         number: u64,
         names: &[String],
+        by: &str,
         now: &str,
     ) -> Option<()> {
         self.repo(key)?.issues.get(&number)?;
+        self.ensure_user(by, UserKind::User, now);
         for name in names {
             let name = self.ensure_label(key, name)?;
-            self.repo_mut(key)?.issues.get_mut(&number)?.add_label(name, now);
+            self.repo_mut(key)?.issues.get_mut(&number)?.add_label(name, by, now);
         }
         Some(())
     }
@@ -190,7 +192,7 @@ mod tests {
     fn nothing_changes_for_an_issue_that_is_not_there() {
         let (mut state, key) = state();
         let before = serde_json::to_string(&state).unwrap();
-        assert!(state.add_labels(&key, 9, &["x".to_owned()], "t").is_none());
+        assert!(state.add_labels(&key, 9, &["x".to_owned()], "ann", "t").is_none());
         assert!(state.add_comment(&key, 9, "new-user", None, "x", "t").is_none());
         assert_eq!(serde_json::to_string(&state).unwrap(), before);
     }

@@ -41,6 +41,18 @@ pub struct Issue {
     pub updated_at: String,
     pub closed_at: Option<String>,
     pub closed_by: Option<String>,
+    /// Oldest first.
+    #[serde(default)]
+    pub(crate) label_events: Vec<LabelEvent>,
+}
+
+/// That somebody put a label on an issue, or took it off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LabelEvent {
+    pub(crate) is_set: bool,
+    pub(crate) label: String,
+    pub(crate) actor: String,
+    pub(crate) created_at: String,
 }
 
 impl Issue {
@@ -68,6 +80,7 @@ impl Issue {
             updated_at: now.to_owned(),
             closed_at: None,
             closed_by: None,
+            label_events: Vec::new(),
         }
     }
 
@@ -75,19 +88,35 @@ impl Issue {
         self.labels.iter().any(|l| l.eq_ignore_ascii_case(name))
     }
 
-    pub(crate) fn add_label(&mut self, name: String, now: &str) {
+    pub(crate) fn add_label(&mut self, name: String, by: &str, now: &str) {
         if !self.has_label(&name) {
+            self.note_label(true, &name, by, now);
             self.labels.push(name);
             self.updated_at = now.to_owned();
         }
     }
 
+    fn note_label(&mut self, is_set: bool, label: &str, by: &str, now: &str) {
+        let (label, actor, created_at) = (label.to_owned(), by.to_owned(), now.to_owned());
+        self.label_events.push(LabelEvent { is_set, label, actor, created_at });
+    }
+
+    /// Removes all labels but those that are in `kept`.
+    pub(crate) fn clear_labels(&mut self, kept: &[String], by: &str, now: &str) {
+        let is_kept = |name: &String| kept.iter().any(|kept| kept.eq_ignore_ascii_case(name));
+        let gone: Vec<String> = self.labels.iter().filter(|name| !is_kept(name)).cloned().collect();
+        for name in gone {
+            self.remove_label(&name, by, now);
+        }
+    }
+
     /// Removes a label; false when the issue does not have it.
-    pub(crate) fn remove_label(&mut self, name: &str, now: &str) -> bool {
+    pub(crate) fn remove_label(&mut self, name: &str, by: &str, now: &str) -> bool {
         let before = self.labels.len();
         self.labels.retain(|l| !l.eq_ignore_ascii_case(name));
         let removed = self.labels.len() != before;
         if removed {
+            self.note_label(false, name, by, now);
             self.updated_at = now.to_owned();
         }
         removed
@@ -145,13 +174,13 @@ mod tests {
     #[test]
     fn labels_are_compared_without_case_and_kept_as_written() {
         let mut issue = Issue::new(1, 1, "ann", "t", None, "t0");
-        issue.add_label("Bug".into(), "t1");
-        issue.add_label("bug".into(), "t2");
+        issue.add_label("Bug".into(), "ann", "t1");
+        issue.add_label("bug".into(), "ann", "t2");
         assert_eq!(
             (issue.labels.as_slice(), issue.updated_at.as_str()),
             (["Bug".to_owned()].as_slice(), "t1")
         );
-        assert!(issue.remove_label("BUG", "t3"));
-        assert!(!issue.remove_label("BUG", "t4"));
+        assert!(issue.remove_label("BUG", "ben", "t3"));
+        assert!(!issue.remove_label("BUG", "ben", "t4"));
     }
 }

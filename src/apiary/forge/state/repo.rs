@@ -53,6 +53,9 @@ pub(crate) struct Repo {
     pub(crate) fork_of: Option<RepoKey>,
     /// Logins, in lower case, of those who may write; the owner is always one.
     pub(crate) collaborators: BTreeSet<String>,
+    /// Logins, in lower case, of those who may sort issues and not write.
+    #[serde(default)]
+    pub(crate) triagers: BTreeSet<String>,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
     pub(crate) pushed_at: String,
@@ -80,6 +83,7 @@ impl Repo {
             has_issues: true,
             fork_of: None,
             collaborators: BTreeSet::from([owner.login.to_lowercase()]),
+            triagers: BTreeSet::new(),
             created_at: now.to_owned(),
             updated_at: now.to_owned(),
             pushed_at: now.to_owned(),
@@ -109,11 +113,15 @@ impl Repo {
         self.collaborators.contains(&login.to_lowercase())
     }
 
+    pub(crate) fn may_triage(&self, login: &str) -> bool {
+        self.may_write(login) || self.triagers.contains(&login.to_lowercase())
+    }
+
     /// What `login` is to this repository.
     pub(crate) fn association(&self, login: &str) -> Association {
         if self.owner.eq_ignore_ascii_case(login) {
             Association::Owner
-        } else if self.may_write(login) {
+        } else if self.may_triage(login) {
             Association::Collaborator
         } else if self.pulls.values().any(|p| p.merged_at.is_some() && self.is_author(p.number, login)) {
             Association::Contributor
