@@ -25,6 +25,8 @@ use super::rules::{Timing, ttl_of};
 /// How often a repository's claims are listed for this. More often asks the git server for nothing; more seldom, and a
 /// node that is started again often never sees a claim stand for long enough.
 const ROUND_PAUSE: Duration = Duration::from_secs(3600);
+/// The first round comes this late: a node that has just started has its tasks to take up.
+const FIRST_ROUND_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Issues that are asked for in one round, each a request of the forge's quota; the next round goes on after them.
 const ASKED_IN_ROUND: usize = 20;
 /// A round that hangs is given up, and the next one comes in its time.
@@ -56,7 +58,7 @@ struct Repository {
 impl Collection {
     /// Whether the repository's turn has come; if so, the next one comes after a pause.
     fn take_turn(&mut self, repo: &RepoId, now: Instant) -> bool {
-        let new = || Repository { next_round: now, standing: HashMap::new(), asked: 0 };
+        let new = || Repository { next_round: now + FIRST_ROUND_AFTER, standing: HashMap::new(), asked: 0 };
         let repository = self.repositories.entry(repo.clone()).or_insert_with(new);
         let has_come = now >= repository.next_round;
         if has_come {
@@ -236,8 +238,10 @@ mod tests {
         let (mut collection, now) = (Collection::default(), Instant::now());
         let timing = Timing { ttl: Duration::ZERO, grace: Duration::ZERO, ..TIMING };
         let claims: Vec<(u64, Sha)> = (1..=50).map(|number| (number, sha('a'))).collect();
-        assert!(collection.take_turn(&repo(), now));
-        assert!(!collection.take_turn(&repo(), now + ROUND_PAUSE / 2));
+        assert!(!collection.take_turn(&repo(), now));
+        let first = now + FIRST_ROUND_AFTER;
+        assert!(collection.take_turn(&repo(), first));
+        assert!(!collection.take_turn(&repo(), first + ROUND_PAUSE / 2));
         let mut round = || numbers(&collection.see(&repo(), claims.clone(), &BTreeSet::new(), &timing, now));
         let rounds = [round(), round(), round()];
         assert_eq!(rounds[..2].concat(), (1..=40).collect::<Vec<_>>());
