@@ -93,7 +93,7 @@ impl BubblewrapSandboxes {
         let start = Process::start(program.to_owned(), self.filters.clone(), self.options.clone());
         let started = self.starts.spawn(start).await;
         let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
-        BubblewrapSandbox::open(started, &self.options, name, place).await
+        sandbox::open(started, &self.options, name, place).await
     }
 
     fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {
@@ -123,7 +123,7 @@ impl Sandboxes for BubblewrapSandboxes {
     async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
         let Some(sandbox) = self.found(spec) else { return Ok(None) };
         // Its streams are gone with the conversation: nobody can speak to it any more.
-        if sandbox.is_lost() || sandbox.process.has_ended().await {
+        if sandbox.is_lost() || sandbox.enclosure.process.has_ended().await {
             sandbox.destroy().await?;
             return Ok(None);
         }

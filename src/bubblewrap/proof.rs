@@ -95,7 +95,7 @@ pub(super) async fn examine(
     options: &BubblewrapOptions,
 ) -> Result<(), SandboxError> {
     let mut failings = Vec::new();
-    match sandbox.process.host_user() {
+    match sandbox.enclosure.process.host_user() {
         Some(0) => failings.push("it runs as root on the host".to_owned()),
         Some(_) => {}
         None => failings.push("its user on the host can't be seen".to_owned()),

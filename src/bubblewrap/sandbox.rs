@@ -1,20 +1,14 @@
-//! One sandbox and the session with the sandboxd in it.
+//! One sandbox: its processes, and where it stands among the others.
 
-use std::path::PathBuf;
 use std::sync::Weak;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bzzz_actors::ports::code::CodeIn;
-use bzzz_actors::ports::sandbox::{
-    CommandOutcome, CommandRequest, Sandbox, SandboxError, SandboxSpec, WorkBundle,
-};
-use bzzz_actors::task::Sha;
+use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
 
 use super::options::BubblewrapOptions;
 use super::process::{Process, Streams};
 use super::{Standing, lock};
-use crate::sandbox::{Session, SessionOptions, common};
+use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions, common};
 
 /// Under which spec a sandbox stands, and among which.
 pub(super) struct Place {
@@ -22,78 +16,40 @@ pub(super) struct Place {
     pub(super) among: Weak<Standing>,
 }
 
-pub struct BubblewrapSandbox {
+/// Dropped, they end.
+pub struct Processes {
     name: String,
-    session: Session,
     pub(super) process: Process,
-    temp_dir: PathBuf,
     place: Option<Place>,
 }
 
-impl BubblewrapSandbox {
-    /// Greets the sandboxd of a sandbox that has started. Dropped, it ends.
-    pub(super) async fn open(
-        started: (Process, Streams),
-        options: &BubblewrapOptions,
-        name: String,
-        place: Option<Place>,
-    ) -> Result<Self, SandboxError> {
-        let (process, streams) = started;
-        let session_options = SessionOptions {
-            output_cap_bytes: options.output_cap_bytes,
-            heartbeat: common::heartbeat(options.orphan_grace),
-        };
-        let session = match Session::connect(streams.reader, streams.writer, session_options).await {
-            Ok(session) => session,
-            Err(SandboxError::Lost(why)) => {
-                return Err(SandboxError::Lost(format!("{why}: {}", process.obituary().await)));
-            }
-            Err(error) => return Err(error),
-        };
-        let name = format!("{name} (process {})", process.id.as_raw_nonzero());
-        Ok(Self { name, session, process, temp_dir: options.temp_dir.clone(), place })
-    }
+pub type BubblewrapSandbox = EnclosedSandbox<Processes>;
 
-    /// A lost session, with what is known of the processes.
-    async fn explained<T>(&self, result: Result<T, SandboxError>) -> Result<T, SandboxError> {
-        match result {
-            Err(SandboxError::Lost(why)) => {
-                Err(SandboxError::Lost(format!("{why}: {}", self.process.obituary().await)))
-            }
-            other => other,
-        }
-    }
+/// Greets the sandboxd of a sandbox that has started.
+pub(super) async fn open(
+    (process, streams): (Process, Streams),
+    options: &BubblewrapOptions,
+    name: String,
+    place: Option<Place>,
+) -> Result<BubblewrapSandbox, SandboxError> {
+    let session_options = SessionOptions {
+        output_cap_bytes: options.output_cap_bytes,
+        heartbeat: common::heartbeat(options.orphan_grace),
+    };
+    let name = format!("{name} (process {})", process.id.as_raw_nonzero());
+    let processes = Processes { name, process, place };
+    let temp_dir = options.temp_dir.clone();
+    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir).await
 }
 
 #[async_trait]
-impl Sandbox for BubblewrapSandbox {
+impl Enclosure for Processes {
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn is_lost(&self) -> bool {
-        self.session.is_lost()
-    }
-
-    async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
-        self.explained(self.session.import(code).await).await
-    }
-
-    async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
-        self.explained(self.session.run(request).await).await
-    }
-
-    async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError> {
-        self.explained(self.session.recall(step, patience).await).await
-    }
-
-    async fn export_changes(
-        &self,
-        base: &Sha,
-        known: Option<&Sha>,
-        max_bytes: u64,
-    ) -> Result<Option<WorkBundle>, SandboxError> {
-        self.explained(self.session.export_changes(base, known, max_bytes, &self.temp_dir).await).await
+    async fn obituary(&self) -> String {
+        self.process.obituary().await
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
@@ -102,7 +58,8 @@ impl Sandbox for BubblewrapSandbox {
             && let Some(among) = place.among.upgrade()
         {
             // Another one may stand there by now.
-            lock(&among).extract_if(|at, it| *at == place.spec && std::ptr::eq(&**it, self)).for_each(drop);
+            let is_this = |it: &BubblewrapSandbox| std::ptr::eq(&it.enclosure, self);
+            lock(&among).extract_if(|at, it| *at == place.spec && is_this(it)).for_each(drop);
         }
         Ok(())
     }

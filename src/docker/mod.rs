@@ -141,7 +141,7 @@ impl DockerSandboxes {
             heartbeat: common::heartbeat(self.options.orphan_grace),
         };
         let temp_dir = self.options.temp_dir.clone();
-        DockerSandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir).await
+        sandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir).await
     }
 }
 

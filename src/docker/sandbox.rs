@@ -10,15 +10,13 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
 };
-use bzzz_actors::ports::code::CodeIn;
-use bzzz_actors::ports::sandbox::{CommandOutcome, CommandRequest, Sandbox, SandboxError, WorkBundle};
-use bzzz_actors::task::Sha;
+use bzzz_actors::ports::sandbox::SandboxError;
 use futures_util::StreamExt;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::client::{explain, is_conflict, is_missing};
-use crate::sandbox::{Session, SessionOptions};
+use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions};
 
 /// How long a removal that the daemon has begun may take.
 pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,13 +29,13 @@ const MAX_LAST_WORDS_BYTES: usize = 1000;
 
 type LastWords = Arc<Mutex<String>>;
 
-pub struct DockerSandbox {
+pub struct Container {
     client: Docker,
     name: String,
-    session: Session,
     last_words: LastWords,
-    temp_dir: PathBuf,
 }
+
+pub type DockerSandbox = EnclosedSandbox<Container>;
 
 /// The streams of a container, which may not be started yet.
 pub(super) async fn attach(
@@ -49,61 +47,42 @@ pub(super) async fn attach(
     client.attach_container(name, Some(options)).await
 }
 
-impl DockerSandbox {
-    /// Greets the sandboxd of a running container.
-    pub(super) async fn open(
-        client: Docker,
-        name: String,
-        streams: AttachContainerResults,
-        options: SessionOptions,
-        temp_dir: PathBuf,
-    ) -> Result<Self, SandboxError> {
-        let last_words = LastWords::default();
-        let reader = stdout_of(streams.output, last_words.clone());
-        let session = Session::connect(reader, streams.input, options).await;
-        match session {
-            Ok(session) => Ok(Self { client, name, session, last_words, temp_dir }),
-            Err(error) => Err(explain_loss(&client, &name, &last_words, error).await),
-        }
-    }
-
-    async fn explained<T>(&self, result: Result<T, SandboxError>) -> Result<T, SandboxError> {
-        match result {
-            Err(error) => Err(explain_loss(&self.client, &self.name, &self.last_words, error).await),
-            done => done,
-        }
-    }
+/// Greets the sandboxd of a running container.
+pub(super) async fn open(
+    client: Docker,
+    name: String,
+    streams: AttachContainerResults,
+    options: SessionOptions,
+    temp_dir: PathBuf,
+) -> Result<DockerSandbox, SandboxError> {
+    let last_words = LastWords::default();
+    let reader = stdout_of(streams.output, last_words.clone());
+    let container = Container { client, name, last_words };
+    EnclosedSandbox::open(container, reader, streams.input, options, temp_dir).await
 }
 
 #[async_trait]
-impl Sandbox for DockerSandbox {
+impl Enclosure for Container {
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn is_lost(&self) -> bool {
-        self.session.is_lost()
-    }
-
-    async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
-        self.explained(self.session.import(code).await).await
-    }
-
-    async fn run(&self, request: &CommandRequest) -> Result<CommandOutcome, SandboxError> {
-        self.explained(self.session.run(request).await).await
-    }
-
-    async fn recall(&self, step: u32, patience: Duration) -> Result<Option<CommandOutcome>, SandboxError> {
-        self.explained(self.session.recall(step, patience).await).await
-    }
-
-    async fn export_changes(
-        &self,
-        base: &Sha,
-        known: Option<&Sha>,
-        max_bytes: u64,
-    ) -> Result<Option<WorkBundle>, SandboxError> {
-        self.explained(self.session.export_changes(base, known, max_bytes, &self.temp_dir).await).await
+    async fn obituary(&self) -> String {
+        let state = match self.client.inspect_container(&self.name, None::<InspectContainerOptions>).await {
+            Ok(found) => match found.state {
+                Some(state) if state.running == Some(true) => "the container is running".to_owned(),
+                Some(state) => format!(
+                    "the container ended with status {}{}",
+                    state.exit_code.unwrap_or(-1),
+                    if state.oom_killed == Some(true) { ", out of memory" } else { "" }
+                ),
+                None => "the container's state is unknown".to_owned(),
+            },
+            Err(error) if is_missing(&error) => "the container is gone".to_owned(),
+            Err(_) => "the Docker daemon does not say more".to_owned(),
+        };
+        let words = self.last_words.lock().map(|words| words.trim().to_owned()).unwrap_or_default();
+        if words.is_empty() { state } else { format!("{state}; its last words: {words}") }
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
@@ -156,30 +135,4 @@ fn stdout_of(
         })
     });
     StreamReader::new(Box::pin(bytes))
-}
-
-/// A lost session, with what the daemon knows of the container.
-async fn explain_loss(
-    client: &Docker,
-    name: &str,
-    last_words: &LastWords,
-    error: SandboxError,
-) -> SandboxError {
-    let SandboxError::Lost(why) = error else { return error };
-    let state = match client.inspect_container(name, None::<InspectContainerOptions>).await {
-        Ok(found) => match found.state {
-            Some(state) if state.running == Some(true) => "the container is running".to_owned(),
-            Some(state) => format!(
-                "the container ended with status {}{}",
-                state.exit_code.unwrap_or(-1),
-                if state.oom_killed == Some(true) { ", out of memory" } else { "" }
-            ),
-            None => "the container's state is unknown".to_owned(),
-        },
-        Err(error) if is_missing(&error) => "the container is gone".to_owned(),
-        Err(_) => "the Docker daemon does not say more".to_owned(),
-    };
-    let words = last_words.lock().map(|words| words.trim().to_owned()).unwrap_or_default();
-    let said = if words.is_empty() { String::new() } else { format!("; its last words: {words}") };
-    SandboxError::Lost(format!("{why}: {state}{said}"))
 }

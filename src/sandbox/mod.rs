@@ -2,7 +2,7 @@
 //! conversation with it.
 //!
 //! [`Session`] speaks over any pair of byte streams to the program that `program` carries. `import` and
-//! `export` move code in and out as jobs of a session. `syscalls` is what a sandbox may ask of the kernel, `common`
+//! `export` move code in and out as jobs of a session; `enclosed` makes the port's sandbox of it. `syscalls` is what a sandbox may ask of the kernel, `common`
 //! what it is given.
 //!
 //! Invariant: what comes out of a sandbox is untrusted. A frame that sandboxd would not send, a size above its
@@ -10,12 +10,14 @@
 //! and nothing more is read from it.
 
 pub(crate) mod common;
+mod enclosed;
 mod export;
 mod import;
 pub(crate) mod program;
 mod session;
 pub(crate) mod syscalls;
 
+pub use enclosed::{EnclosedSandbox, Enclosure};
 pub use session::{Session, SessionOptions};
 
 /// Where the code stands in a sandbox, and where every command starts.
