@@ -1,4 +1,4 @@
-//! The place where a model's commands run: no network, no credential, limits on everything.
+//! The place where a model's commands run: no network but what the operator allows, no credential, limits on everything.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,6 +125,12 @@ pub trait Sandboxes: Send + Sync {
 pub trait Sandbox: Send + Sync {
     /// The backend's name for it, for logs and for a person who wants to look inside.
     fn name(&self) -> String;
+
+    /// The hosts that commands in it may connect to, by https; without any there is no network at all. The operator's
+    /// word: no repository, issue or peer has a say in it.
+    fn allowed_hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Puts code into the empty work tree.
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError>;

@@ -4,7 +4,8 @@
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
 //! start, so that no word is missed.
 //!
-//! Invariants: no credential, no host path but sandboxd's own read-only file, no network, no capability. A container
+//! Invariants: no credential, no host path but sandboxd's own read-only file and, for a repository with an
+//! allow-list, the folder of the network proxy's socket; no network interface, no capability. A container
 //! whose node is gone ends by itself and is removed by the daemon.
 
 mod client;
