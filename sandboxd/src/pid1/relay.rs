@@ -16,7 +16,6 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use sandboxd::RELAY_PORT;
 
-use super::kernel::do_not_block;
 use super::pipe::{Broken, Pipe};
 
 /// So many connections at once; the next ones wait in the kernel until one ends. Each takes 32 KiB of the sandbox's memory.
@@ -36,12 +35,13 @@ const NO_PROXY: &[u8] = b"HTTP/1.1 503 The network proxy of this sandbox does no
 /// # Errors
 /// When the port can't be listened on, or there is no room for a thread.
 pub(crate) fn start_relay(proxy: PathBuf) -> io::Result<()> {
-    let cannot = |problem: io::Error| io::Error::new(problem.kind(), format!("the relay can't start: {problem}"));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, RELAY_PORT)).map_err(cannot)?;
-    listener.set_nonblocking(true).map_err(cannot)?;
-    let relay = Relay { listener: listener.into(), proxy, connections: Vec::new() };
-    thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || relay.run()).map_err(cannot)?;
-    Ok(())
+    let start = || {
+        let relay = Relay::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, RELAY_PORT))?, proxy)?;
+        thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || relay.run())
+    };
+    let cannot =
+        |problem: io::Error| io::Error::new(problem.kind(), format!("the relay can't start: {problem}"));
+    start().map(|_| ()).map_err(cannot)
 }
 
 struct Relay {
@@ -58,6 +58,11 @@ struct Connection {
 }
 
 impl Relay {
+    fn listen(listener: TcpListener, proxy: PathBuf) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: listener.into(), proxy, connections: Vec::new() })
+    }
+
     fn run(mut self) {
         loop {
             match self.wait() {
@@ -85,11 +90,14 @@ impl Relay {
     }
 
     fn accept(&mut self) {
-        let client = match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(client) => client,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => return,
-            Err(_) => return thread::sleep(FAILURE_PAUSE),
-        };
+        let client =
+            match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(client) => client,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {
+                    return;
+                }
+                Err(_) => return thread::sleep(FAILURE_PAUSE),
+            };
         match connect(&self.proxy) {
             Ok(proxy) => self.connections.push(Connection {
                 client,
@@ -98,6 +106,8 @@ impl Relay {
                 to_client: Pipe::new(),
             }),
             Err(_) => {
+                // What is not read when the socket is closed would make the kernel take the answer back.
+                let _ = rustix::io::read(&client, &mut [0; 4096]);
                 // A socket that is new takes this much at once.
                 let _ = rustix::net::send(&client, NO_PROXY, SendFlags::NOSIGNAL);
             }
@@ -114,7 +124,6 @@ fn connect(proxy: &Path) -> rustix::io::Result<OwnedFd> {
         None,
     )?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(proxy)?)?;
-    do_not_block(socket.as_fd()).map_err(|_| rustix::io::Errno::INVAL)?;
     Ok(socket)
 }
 
@@ -125,18 +134,20 @@ enum Goes {
 }
 
 impl Connection {
-    /// Only what there is something to do with. Of a client that is waited for nothing else is told than that it is gone.
-    fn polled(&self) -> [PollFd<'_>; 2] {
+    /// A side that nothing is to be done with is left out: that it is gone would be told again and again.
+    fn polled(&self) -> impl Iterator<Item = PollFd<'_>> {
         let flags = |reads: &Pipe, writes: &Pipe| {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, reads.wants_to_read());
             flags.set(PollFlags::OUT, writes.wants_to_write());
             flags
         };
-        [
-            PollFd::from_borrowed_fd(self.client.as_fd(), flags(&self.to_proxy, &self.to_client)),
-            PollFd::from_borrowed_fd(self.proxy.as_fd(), flags(&self.to_client, &self.to_proxy)),
-        ]
+        let sides = [
+            (self.client.as_fd(), flags(&self.to_proxy, &self.to_client)),
+            (self.proxy.as_fd(), flags(&self.to_client, &self.to_proxy)),
+        ];
+        let wanted = sides.into_iter().filter(|(_, flags)| !flags.is_empty());
+        wanted.map(|(side, flags)| PollFd::from_borrowed_fd(side, flags))
     }
 
     /// The connection is over when the proxy has said all: what a client would say after that nobody hears.
@@ -144,5 +155,110 @@ impl Connection {
         self.to_proxy.drive(&self.client, &self.proxy)?;
         self.to_client.drive(&self.proxy, &self.client)?;
         Ok(if self.to_client.is_done() { Goes::Over } else { Goes::On })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    /// A relay to `proxy`, which may not be there. It runs as long as the test's process.
+    fn relay_to(proxy: &Path) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let relay = Relay::listen(listener, proxy.to_owned()).unwrap();
+        thread::spawn(move || relay.run());
+        address
+    }
+
+    /// Serves each connection on a thread.
+    fn serve(proxy: &Path, serve: fn(UnixStream)) {
+        let listener = UnixListener::bind(proxy).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || serve(stream));
+            }
+        });
+    }
+
+    /// Answers with all that it is sent, once that is at its end.
+    fn echo(mut stream: UnixStream) {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let _ = stream.write_all(&bytes);
+    }
+
+    fn echoed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(sent).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        received
+    }
+
+    fn folder(test: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("sandboxd-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_sent_arrives_whole_and_its_end_too() {
+        let folder = folder("whole");
+        let address = relay_to(&folder.join("proxy"));
+        serve(&folder.join("proxy"), echo);
+        let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
+        assert_eq!(echoed(address, &sent), sent);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn without_a_proxy_it_says_so_and_a_new_one_is_found() {
+        let folder = folder("without");
+        let address = relay_to(&folder.join("proxy"));
+        let answer = echoed(address, b"CONNECT crates.io:443 HTTP/1.1\r\n\r\n");
+        assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
+        serve(&folder.join("proxy"), echo);
+        assert_eq!(echoed(address, b"there"), b"there");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn more_than_can_be_had_at_once_have_their_turn_when_others_go_away() {
+        let folder = folder("many");
+        let address = relay_to(&folder.join("proxy"));
+        serve(&folder.join("proxy"), echo);
+        // Half of them will not even say a word.
+        let idle: Vec<_> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let waiting: Vec<_> = (0..20).map(|n: u8| thread::spawn(move || echoed(address, &[n; 3]))).collect();
+        drop(idle);
+        for (n, waiting) in (0..20).zip(waiting) {
+            assert_eq!(waiting.join().unwrap(), [n; 3]);
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn one_that_does_not_read_holds_up_no_other() {
+        let folder = folder("slow");
+        let address = relay_to(&folder.join("proxy"));
+        serve(&folder.join("proxy"), |mut stream| {
+            let mut first = [0];
+            match (stream.read(&mut first), first) {
+                (Ok(1), [b'f']) => while stream.write_all(&[7; 65536]).is_ok() {},
+                _ => stream.write_all(b"short").unwrap(),
+            }
+        });
+        let mut flooded = TcpStream::connect(address).unwrap();
+        flooded.write_all(b"f").unwrap();
+        for _ in 0..10 {
+            assert_eq!(echoed(address, b"s"), b"short");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
