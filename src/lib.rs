@@ -10,6 +10,7 @@ pub mod hive;
 pub mod http;
 pub mod journal;
 pub mod n8n;
+pub mod network;
 pub mod node;
 pub mod ollama;
 pub mod sandbox;

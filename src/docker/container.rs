@@ -11,6 +11,7 @@ use bzzz_actors::task::Epoch;
 
 use super::options::{DockerOptions, SHM_BYTES};
 use super::seccomp;
+use crate::network;
 use crate::sandbox::program;
 
 const NODE_LABEL: &str = "bzzz.node";
@@ -86,15 +87,27 @@ pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<Strin
     HashMap::from([("label".to_owned(), labels)])
 }
 
-pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path) -> ContainerCreateBody {
+/// `network` is the folder of the proxy's socket, for a sandbox that may use it.
+pub(super) fn body(
+    spec: &SandboxSpec,
+    options: &DockerOptions,
+    sandboxd: &Path,
+    network: Option<&Path>,
+) -> ContainerCreateBody {
+    let mut arguments = program::arguments(options.orphan_grace);
+    let mut environment = ENVIRONMENT.map(str::to_owned).to_vec();
+    if network.is_some() {
+        arguments.extend(program::proxy_arguments());
+        environment.extend(network::environment().iter().map(|(name, value)| format!("{name}={value}")));
+    }
     ContainerCreateBody {
         image: Some(options.image.clone()),
         hostname: Some("sandbox".to_owned()),
         user: Some(USER.to_owned()),
         working_dir: Some("/work".to_owned()),
-        env: Some(ENVIRONMENT.map(str::to_owned).to_vec()),
+        env: Some(environment),
         entrypoint: Some(vec![SANDBOXD.to_owned()]),
-        cmd: Some(program::arguments(options.orphan_grace)),
+        cmd: Some(arguments),
         labels: Some(labels(spec, &options.data_dir)),
         tty: Some(false),
         attach_stdin: Some(true),
@@ -103,12 +116,14 @@ pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path)
         // A node that returns attaches again: its stdin must outlive the first one's.
         open_stdin: Some(true),
         stdin_once: Some(false),
-        host_config: Some(host_config(options, sandboxd)),
+        host_config: Some(host_config(options, sandboxd, network)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
+fn host_config(options: &DockerOptions, sandboxd: &Path, network: Option<&Path>) -> HostConfig {
+    // A folder, not the socket in it: a node that comes back makes a new socket there.
+    let network = network.map(|folder| read_only(folder, network::MOUNT));
     let memory = Some(options.memory_bytes as i64);
     HostConfig {
         runtime: options.runtime.clone(),
@@ -137,17 +152,21 @@ fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
             ("/tmp".to_owned(), tmpfs(options.tmp_bytes, "1777")),
             ("/home/agent".to_owned(), tmpfs(options.home_bytes, "0755")),
         ])),
-        mounts: Some(vec![Mount {
-            typ: Some(MountType::BIND),
-            source: Some(sandboxd.display().to_string()),
-            target: Some(SANDBOXD.to_owned()),
-            read_only: Some(true),
-            ..Mount::default()
-        }]),
+        mounts: Some([read_only(sandboxd, SANDBOXD)].into_iter().chain(network).collect()),
         // What stays of it: nothing.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         auto_remove: Some(true),
         ..HostConfig::default()
+    }
+}
+
+fn read_only(source: &Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
     }
 }
 
@@ -190,9 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn without_an_allow_list_nothing_of_the_proxy_is_there() {
+        let options = super::super::options::tests::options();
+        let body = |network| {
+            let body = body(&spec(), &options, Path::new("/data/sandboxd-1"), network);
+            let mounts = body.host_config.unwrap().mounts.unwrap().len();
+            let has_variables = body.env.unwrap().iter().any(|it| it.to_ascii_lowercase().contains("proxy"));
+            (mounts, has_variables, body.cmd.unwrap().contains(&"--proxy".to_owned()))
+        };
+        assert_eq!(body(None), (1, false, false));
+        assert_eq!(body(Some(Path::new("/data/network/1"))), (2, true, true));
+    }
+
+    #[test]
     fn the_host_is_out_of_reach() {
         let options = super::super::options::tests::options();
-        let host = body(&spec(), &options, Path::new("/data/sandboxd-1")).host_config.unwrap();
+        let network = Some(Path::new("/data/network/1"));
+        let host = body(&spec(), &options, Path::new("/data/sandboxd-1"), network).host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!((host.cap_add, host.devices, host.binds, host.volumes_from), (None, None, None, None));

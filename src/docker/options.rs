@@ -7,6 +7,8 @@ use bytesize::ByteSize;
 use bzzz_actors::ports::sandbox::SandboxError;
 use sandboxd::MAX_CAPTURE_BYTES;
 
+use crate::network::HostName;
+
 /// `/dev/shm`, which Docker mounts whatever is asked: enough for the semaphores of test runners.
 pub(crate) const SHM_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -48,6 +50,8 @@ pub struct DockerOptions {
     pub tmp_bytes: u64,
     /// The size of `/home/agent`.
     pub home_bytes: u64,
+    /// The hosts that commands may connect to, by https. Without any there is no network.
+    pub allowed_hosts: Vec<HostName>,
     /// How much of a command's output is kept. At most 1 MiB.
     pub output_cap_bytes: u32,
     /// A sandbox that hears from no node for so long ends itself.
@@ -121,6 +125,7 @@ pub(super) mod tests {
             work_bytes: 1024 * MIB,
             tmp_bytes: 256 * MIB,
             home_bytes: 512 * MIB,
+            allowed_hosts: Vec::new(),
             output_cap_bytes: MAX_CAPTURE_BYTES,
             orphan_grace: Duration::from_secs(180),
             data_dir: "data".into(),

@@ -14,8 +14,9 @@ use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
 use crate::http::SetupError;
 use crate::n8n::{Webhook, WebhookOptions};
+use crate::network::{Limits, Networks, PublicInternet, Reporter};
 use crate::ollama::{Ollama, OllamaOptions};
-use crate::settings::{Secret, Settings};
+use crate::settings::{Sandbox, Secret, Settings};
 
 /// The file in the data folder that remembers the listings' validators.
 const LISTING_FILE: &str = "listings.json";
@@ -57,9 +58,19 @@ pub(super) fn model(settings: &Settings) -> Result<Ollama, SetupError> {
     })
 }
 
-pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxError> {
+pub(super) fn sandboxes(settings: &Settings, networks: Networks) -> Result<DockerSandboxes, SandboxError> {
     let sandbox = &settings.sandbox;
-    DockerSandboxes::new(DockerOptions {
+    let mut sandboxes = DockerSandboxes::new(docker_options(settings, sandbox))?.with_networks(networks);
+    for repository in &sandbox.repository {
+        let options = docker_options(settings, &sandbox.with(repository));
+        let options = DockerOptions { allowed_hosts: repository.allow_hosts.clone(), ..options };
+        sandboxes = sandboxes.with_repository(&repository.name, options)?;
+    }
+    Ok(sandboxes)
+}
+
+fn docker_options(settings: &Settings, sandbox: &Sandbox) -> DockerOptions {
+    DockerOptions {
         host: sandbox.docker_host.clone(),
         image: sandbox.image.clone(),
         runtime: sandbox.runtime.clone(),
@@ -69,13 +80,22 @@ pub(super) fn sandboxes(settings: &Settings) -> Result<DockerSandboxes, SandboxE
         work_bytes: sandbox.work_size.bytes(),
         tmp_bytes: sandbox.tmp_size.bytes(),
         home_bytes: sandbox.home_size.bytes(),
+        allowed_hosts: Vec::new(),
         output_cap_bytes: u32::try_from(sandbox.output_cap.bytes()).unwrap_or(u32::MAX),
         orphan_grace: settings.claims.ttl.get(),
         // It is how a container tells whose it is: always written the same.
-        data_dir: std::fs::canonicalize(&settings.node.data_dir)
-            .unwrap_or_else(|_| settings.node.data_dir.clone()),
+        data_dir: data_folder(settings),
         temp_dir: temp_folder(settings),
-    })
+    }
+}
+
+pub(super) fn networks(settings: &Settings, reporter: Reporter) -> Networks {
+    Networks::new(&data_folder(settings), Arc::new(PublicInternet::default()), Limits::default(), reporter)
+}
+
+fn data_folder(settings: &Settings) -> PathBuf {
+    let data_dir = &settings.node.data_dir;
+    std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.clone())
 }
 
 /// Where work that leaves a sandbox is on its way; nothing in it outlives the node that put it there.

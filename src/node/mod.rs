@@ -20,13 +20,19 @@ use bzzz_actors::ports::model::{Model, ModelError};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::life::Task;
 use bzzz_actors::task::{Epoch, TaskId};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::git::GitSetupError;
 use crate::http::SetupError;
 use crate::journal::{JournalOpenError, SqliteJournal};
+use crate::network::{self, Networks};
 use crate::settings::Settings;
 use crate::swarm::Alone;
+
+/// How long a node that ends waits for its sandboxes' last connections to be recorded. The journal takes milliseconds.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a node could not be started. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +57,7 @@ pub enum StartError {
 pub struct RunningNode {
     node: Node,
     sandboxes: Arc<dyn Sandboxes>,
+    networks: OpenNetworks,
     settings: Settings,
     pub journal: Arc<SqliteJournal>,
     /// Which sandbox it uses, for people.
@@ -69,7 +76,9 @@ impl RunningNode {
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
-        let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings)?);
+        let (reporter, reports) = network::reports();
+        let networks = adapters::networks(&settings, reporter);
+        let sandboxes: Arc<dyn Sandboxes> = Arc::new(adapters::sandboxes(&settings, networks.clone())?);
         let sandbox = sandboxes.describe().await?;
         let wanted = wanted_sandboxes(&*journal).await?;
         let keep = |spec: &SandboxSpec| {
@@ -96,8 +105,11 @@ impl RunningNode {
             new_thread: Some(Arc::new(task_thread)),
         };
         let node = Node::start(ports, configure::node_config(&settings), outside);
+        let reported = CancellationToken::new();
+        let recorded = tokio::spawn(reports.record(node.log.clone(), reported.clone()));
+        let networks = OpenNetworks { networks, reported, recorded };
         tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
-        Ok(Self { node, sandboxes, settings, journal, sandbox })
+        Ok(Self { node, sandboxes, networks, settings, journal, sandbox })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -115,15 +127,38 @@ impl RunningNode {
 
     /// Stops at once.
     pub async fn end(self) {
+        self.networks.close().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
     }
 
     /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
     pub async fn surrender(self) {
+        self.networks.close().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
+    }
+}
+
+/// The network of the sandboxes, and its record.
+struct OpenNetworks {
+    networks: Networks,
+    reported: CancellationToken,
+    recorded: JoinHandle<()>,
+}
+
+impl OpenNetworks {
+    /// While the journal can still be written: cuts all connections, and waits until all are recorded.
+    async fn close(self) {
+        let closed = async {
+            self.networks.close().await;
+            self.reported.cancel();
+            let _ = self.recorded.await;
+        };
+        if tokio::time::timeout(CLOSE_GRACE, closed).await.is_err() {
+            warn!("not all connections of the sandboxes could be recorded");
+        }
     }
 }
 

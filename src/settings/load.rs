@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
 use super::check;
-use super::known::Known;
+use super::known::{Known, TABLES};
 use super::layers::{self, Given, Layer};
 use super::problem::{Origin, Problem, SettingsErrors};
 use super::resolve;
@@ -169,6 +169,14 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
             continue;
         };
         let others = base.values().filter(|other| other.key != *key);
+        if key == TABLES {
+            let found = reject_untyped_tables(&others.collect::<Vec<_>>(), &given);
+            if !found.is_empty() {
+                values.insert(key.clone(), default.clone());
+            }
+            problems.extend(found);
+            continue;
+        }
         if let Err(error) = deserialize(others.chain([&given])) {
             let what = match given.value {
                 ValueKind::I64(number) if !(0..=i64::from(u32::MAX)).contains(&number) => {
@@ -178,6 +186,24 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
             };
             problems.push(Problem::at(key, &given.origin, what, ""));
             values.insert(key.clone(), default.clone());
+        }
+    }
+    problems
+}
+
+/// Tries each table alone, so that each one's problem is told with its name.
+fn reject_untyped_tables(others: &[&Given], given: &Given) -> Vec<Problem> {
+    let ValueKind::Array(tables) = &given.value else { return Vec::new() };
+    let mut problems = Vec::new();
+    for (number, table) in (1..).zip(tables) {
+        let alone = Given { value: ValueKind::Array(vec![table.clone()]), ..given.clone() };
+        if let Err(error) = deserialize(others.iter().copied().chain([&alone])) {
+            let name = match &table.kind {
+                ValueKind::Table(keys) => keys.get("name").map(|name| name.kind.to_string()),
+                _ => None,
+            };
+            let name = name.unwrap_or_else(|| format!("number {number}"));
+            problems.push(Problem::at(&format!("{TABLES}[{name}]"), &given.origin, words(&error), ""));
         }
     }
     problems

@@ -47,6 +47,7 @@ impl Docker {
             work_bytes: 128 * MIB,
             tmp_bytes: 32 * MIB,
             home_bytes: 32 * MIB,
+            allowed_hosts: Vec::new(),
             output_cap_bytes: 64 * 1024,
             orphan_grace: Duration::from_secs(60),
             data_dir: self.folder.path().to_owned(),
