@@ -209,10 +209,10 @@ async fn what_was_judged_is_what_is_connected_to() {
 
 #[tokio::test]
 async fn bytes_are_limited_for_a_connection_and_for_a_sandbox() {
-    let limits = Limits { connection_bytes: 1000, sandbox_bytes: 1500, ..Limits::default() };
+    let limits = Limits { connection_bytes: 1000, sandbox_bytes: 1050, ..Limits::default() };
     let mut world = World::new(&[&[PUBLIC], &[PUBLIC]]).await;
     let network = world.open(limits);
-    for (bytes, words) in [(501_u64, "a connection may transfer 1000"), (300, "a sandbox may transfer 1500")]
+    for (bytes, words) in [(501_u64, "a connection may transfer 1000"), (300, "a sandbox may transfer 1050")]
     {
         let mut tunnel = tunnel(&network).await;
         tunnel.write_all(&vec![7; bytes as usize]).await.unwrap();
