@@ -22,7 +22,7 @@ const PURPOSE_LABEL: &str = "bzzz.purpose";
 const HOME_LABEL: &str = "bzzz.home";
 
 /// The user that the image made for this.
-const USER: &str = "1000:1000";
+pub(super) const USER: &str = "1000:1000";
 
 /// Where sandboxd is mounted.
 const SANDBOXD: &str = "/sandboxd";

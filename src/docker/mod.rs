@@ -10,9 +10,11 @@
 
 mod client;
 mod container;
+mod context;
 mod options;
 mod sandbox;
 mod seccomp;
+mod visit;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -33,10 +35,12 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::client::{DEFAULT_HOST, is_socket};
 use self::client::{explain, is_missing};
+pub(crate) use self::context::{NO_CONTEXT, found_host};
 pub use self::options::DockerOptions;
 pub(crate) use self::options::{MIN_FREE_BYTES, SHM_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
+pub use self::visit::{Piece, Standing, Visit, Visitor};
 use crate::network::{Network, Networks};
 use crate::sandbox::{SessionOptions, program};
 

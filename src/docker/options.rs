@@ -34,7 +34,7 @@ pub(crate) fn least_memory(file_systems: u64) -> u64 {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DockerOptions {
-    /// The daemon's socket, `unix:///path`. Without one `DOCKER_HOST` counts, then `/var/run/docker.sock`.
+    /// The daemon's socket, `unix:///path`. Without one it is that of the `docker` command: `context` says which.
     pub host: Option<String>,
     pub image: String,
     /// `runc`, `runsc`, `kata`; without one the daemon's default.

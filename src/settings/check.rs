@@ -318,7 +318,11 @@ pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
         missing("forge.repositories", "no repository to watch", "name some, or set hive.url");
     }
     if let Some(host) = settings.sandbox.docker_host.as_deref().filter(|host| !docker::is_socket(host)) {
-        missing(DOCKER_HOST, &format!("is {host:?}"), &format!("name {} there", socket()));
+        let (what, how) = match host.starts_with(docker::NO_CONTEXT) {
+            true => (format!("there is {host}"), "see `docker context ls`, or ".to_owned()),
+            false => (format!("is {host:?}"), String::new()),
+        };
+        missing(DOCKER_HOST, &what, &format!("{how}name {} there", socket()));
     }
     problems
 }

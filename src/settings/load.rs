@@ -191,19 +191,28 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
     problems
 }
 
-/// Tries each table alone, so that each one's problem is told with its name.
+/// Tries each key of each table alone, so that each one's problem is told with its place.
 fn reject_untyped_tables(others: &[&Given], given: &Given) -> Vec<Problem> {
     let ValueKind::Array(tables) = &given.value else { return Vec::new() };
+    let problem = |table: Map<String, Value>, place: &str| {
+        let value = ValueKind::Array(vec![Value::new(None, ValueKind::Table(table))]);
+        let alone = Given { value, ..given.clone() };
+        let error = deserialize(others.iter().copied().chain([&alone])).err()?;
+        Some(Problem::at(&format!("{TABLES}{place}"), &given.origin, words(&error), ""))
+    };
     let mut problems = Vec::new();
     for (number, table) in (1..).zip(tables) {
-        let alone = Given { value: ValueKind::Array(vec![table.clone()]), ..given.clone() };
-        if let Err(error) = deserialize(others.iter().copied().chain([&alone])) {
-            let name = match &table.kind {
-                ValueKind::Table(keys) => keys.get("name").map(|name| name.kind.to_string()),
-                _ => None,
-            };
-            let name = name.unwrap_or_else(|| format!("number {number}"));
-            problems.push(Problem::at(&format!("{TABLES}[{name}]"), &given.origin, words(&error), ""));
+        let ValueKind::Table(keys) = &table.kind else { continue };
+        let name = keys.get("name");
+        let place = name.map_or_else(|| format!("[number {number}]"), |name| format!("[{}]", name.kind));
+        let only_name: Map<_, _> = name.map(|name| ("name".to_owned(), name.clone())).into_iter().collect();
+        if let Some(problem) = problem(only_name.clone(), &place) {
+            problems.push(problem);
+            continue;
+        }
+        for (key, value) in keys {
+            let with_name = only_name.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
+            problems.extend(problem(with_name, &format!("{place}.{key}")));
         }
     }
     problems

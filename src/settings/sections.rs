@@ -106,7 +106,7 @@ pub enum SandboxBackend {
 pub struct Sandbox {
     #[serde(with = "by_text")]
     pub backend: SandboxBackend,
-    /// From here or from `$DOCKER_HOST`; `None`: the usual socket.
+    /// From here or as the `docker` command finds it; `None`: the usual socket.
     #[serde(with = "or_empty")]
     pub docker_host: Option<String>,
     pub image: String,
