@@ -167,6 +167,11 @@ impl Hill {
         settings
     }
 
+    /// Where the node `name` keeps its data.
+    pub(crate) fn data_folder(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
     pub(crate) fn fail(&self, stand_in: StandIn, rule: Rule) {
         self.apiary.faults(stand_in).add(rule).unwrap();
     }
