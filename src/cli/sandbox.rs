@@ -29,14 +29,14 @@ const STATUS_UNKNOWN: u8 = 255;
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
     /// A shell in the sandbox where a task is worked on, as the user of its commands. What is in the sandbox is anybody's
-    /// work: this terminal shows it as it is, with whatever escape sequences it holds. The end of the model's next command
-    /// ends everything in the sandbox, the shell too
+    /// work: this terminal shows it as it is, with whatever escape sequences it holds. A command of the model's that is killed, or
+    /// leaves processes behind, takes everything in the sandbox with it, the shell too
     Shell {
         #[command(flatten)]
         which: Which,
     },
     /// Run one command there, without input. Its output is shown without escape sequences on a terminal, and as it is
-    /// anywhere else. The end of the model's command ends it too
+    /// anywhere else. A command of the model's that is killed, or leaves processes behind, takes it along
     Exec {
         #[command(flatten)]
         which: Which,
@@ -158,7 +158,8 @@ async fn shell(settings: &Settings, which: &Which) -> anyhow::Result<Exit> {
     let mut resized = signal(SignalKind::window_change()).context("signals can't be listened to")?;
     let visit = visitor.visit(&found.name, vec!["bash".to_owned()], true).await?;
     eprintln!(
-        "in {}: the end of the model's next command ends this shell; what you change becomes part of the work",
+        "in {}: a command of the model's that is killed, or leaves processes behind, takes this shell with it; what you \
+         change becomes part of the work",
         found.name
     );
     let raw = RawTerminal::enter().context("the terminal can't be made raw")?;

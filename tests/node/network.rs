@@ -94,7 +94,10 @@ fn a_repository_with_hosts_has_a_network_and_its_journal_says_what_came_of_it() 
 /// Lets the task come to a command that ends when it is released.
 async fn held(hill: &mut crate::hill::Hill) -> (TaskId, Bee) {
     let repo = hill.repository("held", &["test -s fuel"]).await;
-    let task = hill.issue(&repo, [PLAN, FUEL, &sh("while [ ! -e /tmp/go ]; do sleep 0.2; done"), DONE, DONE]);
+    let task = hill.issue(
+        &repo,
+        [PLAN, FUEL, &sh("while [ ! -e /tmp/go ]; do sleep 0.2; done; sleep 1000 &"), DONE, DONE],
+    );
     let node = hill.node().await;
     node.until_kind(&task, "command_finished").await;
     until_runs(&node.sandbox_of(&task), "sleep 0.2").await;
@@ -134,21 +137,28 @@ fn a_person_runs_a_command_in_a_sandbox_that_is_at_work() {
 }
 
 #[test]
-fn a_person_has_a_shell_until_the_next_command_ends() {
+fn a_person_has_a_shell_until_a_command_is_swept_away() {
     on_a_hill(async |hill| {
         let (task, node) = held(hill).await;
-        let (mut terminal, mut shell) =
+        let (mut terminal, shell) =
             on_a_terminal(program(&node, &hill.data_folder("a"), &["sandbox", "shell", &task.to_string()]));
         let mut seen = String::new();
         read_until(&mut terminal, &mut seen, "$ ");
-        assert!(seen.contains("the end of the model's next command ends this shell"), "{seen}");
+        assert!(seen.contains("takes this shell with it"), "{seen}");
         // It has a terminal with the size of this one, and what is typed arrives sign by sign.
         terminal.write_all(b"stty size; tty | cut -c1-8; echo \"in $PWD as $(id -u)\"\r").unwrap();
         read_until(&mut terminal, &mut seen, "in /work/repo as 1000");
         assert!(seen.contains("41 123") && seen.contains("/dev/pts"), "{seen}");
         terminal.write_all(b"touch /tmp/go\r").unwrap();
-        let status = shell.wait().unwrap();
-        assert_ne!(status.code(), Some(0), "it was killed with the command");
+        let shell = std::cell::RefCell::new(shell);
+        // The command ends, and leaves a process behind.
+        let ended = std::cell::Cell::new(None);
+        hill.until("the shell ends", |_| {
+            ended.set(shell.borrow_mut().try_wait().unwrap());
+            ended.get().is_some()
+        })
+        .await;
+        assert_ne!(ended.get().unwrap().code(), Some(0), "it was killed");
         node.until_proposed(&task).await;
     });
 }
