@@ -1,7 +1,7 @@
 //! The network of a task's sandbox, and a person's look into it.
 
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 use bzzz::settings::Settings;
@@ -174,7 +174,7 @@ fn on_a_terminal(mut command: Command) -> (std::fs::File, Child) {
     let slave = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let handle = || Stdio::from(slave.try_clone().unwrap());
     let child = command.stdin(handle()).stdout(handle()).stderr(handle()).spawn().unwrap();
-    (OwnedFd::from(master).into(), child)
+    (master.into(), child)
 }
 
 /// Its end is an error: then it was never said.

@@ -10,9 +10,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use sandboxd::RELAY_PORT;
 
@@ -22,7 +21,7 @@ use super::pipe::{Broken, Pipe};
 const MAX_CONNECTIONS: usize = 64;
 
 /// The pause after an `accept` or `poll` that failed, such as for want of descriptors.
-const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+const FAILURE_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 const THREAD_NAME: &str = "relay";
 
@@ -69,7 +68,7 @@ impl Relay {
                 Ok(true) => self.accept(),
                 Ok(false) => {}
                 Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => thread::sleep(FAILURE_PAUSE),
+                Err(_) => pause(),
             }
             self.connections.retain_mut(|connection| connection.drive() == Ok(Goes::On));
         }
@@ -96,7 +95,7 @@ impl Relay {
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {
                     return;
                 }
-                Err(_) => return thread::sleep(FAILURE_PAUSE),
+                Err(_) => return pause(),
             };
         match connect(&self.proxy) {
             Ok(proxy) => self.connections.push(Connection {
@@ -113,6 +112,11 @@ impl Relay {
             }
         }
     }
+}
+
+/// Nobody can be told, and nothing announces that there is room again.
+fn pause() {
+    let _ = rustix::event::poll(&mut [], Some(&FAILURE_PAUSE));
 }
 
 /// At once or not at all: a proxy whose queue is full does not hold up the other connections.
