@@ -39,6 +39,12 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, SandboxError> 
     client.negotiate_version().await.map_err(|e| no_daemon(host, &e))
 }
 
+/// Whether what answers is Podman in Docker's place.
+pub(super) async fn is_podman(client: &Docker) -> Result<bool, SandboxError> {
+    let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
+    Ok(version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman")))
+}
+
 fn no_daemon(host: &str, error: &Error) -> SandboxError {
     let why = chain(error);
     let advice = if why.contains("ermission denied") {

@@ -1,7 +1,7 @@
 //! What a container is made of, and how a sandbox's spec stands in its name and labels. Pure.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
@@ -10,7 +10,6 @@ use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
 use bzzz_actors::task::Epoch;
 
 use super::options::{DockerOptions, SHM_BYTES};
-use super::seccomp;
 use crate::network;
 use crate::sandbox::program;
 
@@ -87,11 +86,33 @@ pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<Strin
     HashMap::from([("label".to_owned(), labels)])
 }
 
+/// What a container is made with that this program carries inside.
+pub(super) struct Files {
+    /// On this host.
+    pub(super) sandboxd: PathBuf,
+    /// The profile itself, or for Podman the path of a file with it.
+    pub(super) seccomp: String,
+    pub(super) is_podman: bool,
+}
+
+impl Files {
+    /// The options of a file system in memory. Docker's own default would be noexec, where nothing that was built could be
+    /// run. Podman knows no owner, so that anybody in the sandbox may write, and no number of files: there the memory
+    /// alone bounds them.
+    fn tmpfs(&self, bytes: u64, mode: &str) -> String {
+        let every = format!("rw,exec,nosuid,nodev,size={bytes}");
+        match self.is_podman {
+            true => format!("{every},mode=1777"),
+            false => format!("{every},nr_inodes={},uid=1000,gid=1000,mode={mode}", bytes / BYTES_A_FILE),
+        }
+    }
+}
+
 /// `network` is the folder of the proxy's socket, for a sandbox that may use it.
 pub(super) fn body(
     spec: &SandboxSpec,
     options: &DockerOptions,
-    sandboxd: &Path,
+    files: &Files,
     network: Option<&Path>,
 ) -> ContainerCreateBody {
     let mut arguments = program::arguments(options.orphan_grace);
@@ -116,12 +137,12 @@ pub(super) fn body(
         // A node that returns attaches again: its stdin must outlive the first one's.
         open_stdin: Some(true),
         stdin_once: Some(false),
-        host_config: Some(host_config(options, sandboxd, network)),
+        host_config: Some(host_config(options, files, network)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(options: &DockerOptions, sandboxd: &Path, network: Option<&Path>) -> HostConfig {
+fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -> HostConfig {
     // A folder, not the socket in it: a node that comes back makes a new socket there.
     let network = network.map(|folder| read_only(folder, network::MOUNT));
     let memory = Some(options.memory_bytes as i64);
@@ -130,7 +151,7 @@ fn host_config(options: &DockerOptions, sandboxd: &Path, network: Option<&Path>)
         // Who sandboxd is and what it may do.
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile())]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", files.seccomp)]),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         init: Some(false),
@@ -148,11 +169,11 @@ fn host_config(options: &DockerOptions, sandboxd: &Path, network: Option<&Path>)
         readonly_rootfs: Some(true),
         shm_size: Some(SHM_BYTES as i64),
         tmpfs: Some(HashMap::from([
-            ("/work".to_owned(), tmpfs(options.work_bytes, "0755")),
-            ("/tmp".to_owned(), tmpfs(options.tmp_bytes, "1777")),
-            ("/home/agent".to_owned(), tmpfs(options.home_bytes, "0755")),
+            ("/work".to_owned(), files.tmpfs(options.work_bytes, "0755")),
+            ("/tmp".to_owned(), files.tmpfs(options.tmp_bytes, "1777")),
+            ("/home/agent".to_owned(), files.tmpfs(options.home_bytes, "0755")),
         ])),
-        mounts: Some([read_only(sandboxd, SANDBOXD)].into_iter().chain(network).collect()),
+        mounts: Some([read_only(&files.sandboxd, SANDBOXD)].into_iter().chain(network).collect()),
         // What stays of it: nothing.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         auto_remove: Some(true),
@@ -174,12 +195,6 @@ fn ulimit(name: &str, limit: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(limit), hard: Some(limit) }
 }
 
-fn tmpfs(bytes: u64, mode: &str) -> String {
-    let files = bytes / BYTES_A_FILE;
-    // Docker's own default would be noexec, where nothing that was built could be run.
-    format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={files},uid=1000,gid=1000,mode={mode}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +206,10 @@ mod tests {
             epoch: Epoch(3),
             purpose: Purpose::Check,
         }
+    }
+
+    fn files() -> Files {
+        Files { sandboxd: "/data/sandboxd-1".into(), seccomp: "{}".to_owned(), is_podman: false }
     }
 
     #[test]
@@ -212,7 +231,7 @@ mod tests {
     fn without_an_allow_list_nothing_of_the_proxy_is_there() {
         let options = super::super::options::tests::options();
         let body = |network| {
-            let body = body(&spec(), &options, Path::new("/data/sandboxd-1"), network);
+            let body = body(&spec(), &options, &files(), network);
             let mounts = body.host_config.unwrap().mounts.unwrap().len();
             let has_variables = body.env.unwrap().iter().any(|it| it.to_ascii_lowercase().contains("proxy"));
             (mounts, has_variables, body.cmd.unwrap().contains(&"--proxy".to_owned()))
@@ -225,7 +244,7 @@ mod tests {
     fn the_host_is_out_of_reach() {
         let options = super::super::options::tests::options();
         let network = Some(Path::new("/data/network/1"));
-        let host = body(&spec(), &options, Path::new("/data/sandboxd-1"), network).host_config.unwrap();
+        let host = body(&spec(), &options, &files(), network).host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));

@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::client::{DEFAULT_HOST, is_socket};
 use self::client::{explain, is_missing};
+use self::container::Files;
 pub(crate) use self::context::{NO_CONTEXT, found_host};
 pub use self::options::DockerOptions;
 pub(crate) use self::options::{MIN_FREE_BYTES, SHM_BYTES, least_memory};
@@ -51,6 +52,7 @@ pub struct DockerSandboxes {
     networks: Option<Networks>,
     /// Made at the first use that finds a daemon: a node starts without one, and waits.
     client: OnceCell<Docker>,
+    is_podman: OnceCell<bool>,
     /// The removals of what did not come to be a sandbox.
     removals: TaskTracker,
 }
@@ -64,7 +66,14 @@ impl DockerSandboxes {
         // Closed only means that waiting for it ends when it is empty.
         removals.close();
         let of_repository = HashMap::new();
-        Ok(Self { options, of_repository, networks: None, client: OnceCell::new(), removals })
+        Ok(Self {
+            options,
+            of_repository,
+            networks: None,
+            client: OnceCell::new(),
+            is_podman: OnceCell::new(),
+            removals,
+        })
     }
 
     /// Other options for the sandboxes of one repository; the daemon, the folders and the grace stay the same.
@@ -90,6 +99,20 @@ impl DockerSandboxes {
     fn options_for(&self, spec: &SandboxSpec) -> &DockerOptions {
         let name = spec.task.repo.to_string().to_ascii_lowercase();
         self.of_repository.get(&name).unwrap_or(&self.options)
+    }
+
+    /// What a container is made with. Podman takes the profile only from a file, Docker only as it is.
+    async fn files(&self, client: &Docker) -> Result<Files, SandboxError> {
+        let folder = self.options.data_dir.join("sandboxd");
+        let not_put =
+            |e| SandboxError::Unavailable(format!("{}: nothing can be put there: {e}", folder.display()));
+        let sandboxd = program::install(&folder).map_err(not_put)?;
+        let is_podman = self.is_podman.get_or_try_init(|| client::is_podman(client)).await?;
+        let seccomp = match is_podman {
+            true => seccomp::install(&folder).map_err(not_put)?.display().to_string(),
+            false => seccomp::profile(),
+        };
+        Ok(Files { sandboxd, seccomp, is_podman: *is_podman })
     }
 
     /// The proxy of a sandbox whose commands may connect to hosts.
@@ -145,14 +168,9 @@ impl DockerSandboxes {
         network: Option<&Network>,
     ) -> Result<(), SandboxError> {
         let options = self.options_for(spec);
-        let sandboxd = program::install(&options.data_dir.join("sandboxd")).map_err(|e| {
-            SandboxError::Unavailable(format!(
-                "{}: sandboxd can't be put there: {e}",
-                options.data_dir.display()
-            ))
-        })?;
+        let files = self.files(&unfinished.client).await?;
         let network = network.map(|network| network.folder.as_path());
-        let body = container::body(spec, options, &sandboxd, network);
+        let body = container::body(spec, options, &files, network);
         let query = CreateContainerOptionsBuilder::default().name(name).build();
         let client = unfinished.client.clone();
         let creating = async move { client.create_container(Some(query), body).await };
