@@ -18,6 +18,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::client::{explain, is_conflict, is_missing};
+use crate::network::Network;
 use crate::sandbox::{Session, SessionOptions};
 
 /// How long a removal that the daemon has begun may take.
@@ -37,6 +38,8 @@ pub struct DockerSandbox {
     session: Session,
     last_words: LastWords,
     temp_dir: PathBuf,
+    /// Its proxy, which ends with this.
+    network: Option<Network>,
 }
 
 /// The streams of a container, which may not be started yet.
@@ -57,12 +60,13 @@ impl DockerSandbox {
         streams: AttachContainerResults,
         options: SessionOptions,
         temp_dir: PathBuf,
+        network: Option<Network>,
     ) -> Result<Self, SandboxError> {
         let last_words = LastWords::default();
         let reader = stdout_of(streams.output, last_words.clone());
         let session = Session::connect(reader, streams.input, options).await;
         match session {
-            Ok(session) => Ok(Self { client, name, session, last_words, temp_dir }),
+            Ok(session) => Ok(Self { client, name, session, last_words, temp_dir, network }),
             Err(error) => Err(explain_loss(&client, &name, &last_words, error).await),
         }
     }
@@ -83,6 +87,10 @@ impl Sandbox for DockerSandbox {
 
     fn is_lost(&self) -> bool {
         self.session.is_lost()
+    }
+
+    fn allowed_hosts(&self) -> Vec<String> {
+        self.network.as_ref().map(|network| network.allowed.clone()).unwrap_or_default()
     }
 
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
@@ -107,7 +115,11 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
-        remove(&self.client, &self.name).await
+        remove(&self.client, &self.name).await?;
+        if let Some(network) = &self.network {
+            network.remove();
+        }
+        Ok(())
     }
 }
 
