@@ -11,6 +11,7 @@ pub mod hive;
 pub mod http;
 pub mod journal;
 pub mod n8n;
+pub mod network;
 pub mod node;
 pub mod ollama;
 pub mod sandbox;

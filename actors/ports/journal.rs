@@ -73,8 +73,8 @@ pub trait Journal: Send + Sync {
     /// Every task that has events, in the order of its last one.
     async fn tasks(&self) -> Result<Vec<TaskId>, JournalError>;
 
-    /// Every task whose last event is neither `CleanedUp` nor `ClaimLost`: those that a node that comes back must
-    /// look at.
+    /// Every task whose last event, those of the network left out, is neither `CleanedUp` nor `ClaimLost`: those that a
+    /// node that comes back must look at.
     async fn unfinished(&self) -> Result<Vec<TaskId>, JournalError>;
 
     /// Keeps bytes under their hash. Durable before any event that names it.

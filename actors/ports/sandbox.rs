@@ -1,4 +1,4 @@
-//! The place where a model's commands run: no network, no credential, limits on everything.
+//! The place where a model's commands run: no network but what the operator allows, no credential, limits on everything.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,6 +128,12 @@ pub trait Sandbox: Send + Sync {
 
     /// The connection to it is gone, and with it this value's use. The sandbox itself may stand, and be adopted.
     fn is_lost(&self) -> bool;
+
+    /// The hosts that commands in it may connect to, by https; without any there is no network at all. The operator's
+    /// word: no repository, issue or peer has a say in it.
+    fn allowed_hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Puts code into the empty work tree.
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError>;

@@ -11,6 +11,8 @@ pub struct Conversation {
     task: TaskId,
     messages: Vec<Message>,
     checks: Vec<String>,
+    /// Those that the sandbox can reach.
+    hosts: Vec<String>,
     /// The diff that the checks under way are about.
     diff: String,
     has_seen_diff: bool,
@@ -26,6 +28,7 @@ impl Conversation {
             task,
             messages: Vec::new(),
             checks: Vec::new(),
+            hosts: Vec::new(),
             diff: String::new(),
             has_seen_diff: false,
             step: 0,
@@ -45,10 +48,13 @@ impl Conversation {
                 self.say(Role::System, prompt::system(&self.task, issue));
                 self.say(Role::User, prompt::ASK_FOR_PLAN.to_owned());
             }
-            TaskEvent::Prepared { checks, .. } => self.checks.clone_from(checks),
+            TaskEvent::Prepared { checks, hosts, .. } => {
+                self.checks.clone_from(checks);
+                self.hosts.clone_from(hosts);
+            }
             TaskEvent::PlanDrafted { plan, .. } => self.say(Role::Assistant, plan.clone()),
             TaskEvent::PlanSettled { reviews } => {
-                self.say(Role::User, prompt::plan_is_settled(reviews, &self.checks));
+                self.say(Role::User, prompt::plan_is_settled(reviews, &self.checks, &self.hosts));
             }
             TaskEvent::Replied { text, step, .. } => {
                 self.say(Role::Assistant, text.clone());

@@ -16,8 +16,8 @@ Each reply has one or two sentences of reasoning and then exactly one fenced blo
 a command
 ```
 runs the command with bash at the top of the repository. Each command runs in a fresh shell: a `cd` or a variable is \
-gone after it, files stay. There is no network, no root, no terminal and no input; a command that waits is killed. Long \
-output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
+gone after it, files stay. There is no network but what you are told of, no root, no terminal and no input; a command \
+that waits is killed. Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
 
 ```done
 title of the pull request
@@ -49,7 +49,7 @@ Title: {title}
 pub(super) const ASK_FOR_PLAN: &str = "First write a short plan: at most eight numbered lines, no fenced block. Say which \
 files you expect to look at, how you will see the problem, and how you will know that it is solved.";
 
-pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String]) -> String {
+pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String], hosts: &[String]) -> String {
     let mut text = String::new();
     if !reviews.is_empty() {
         text += "Others have read the plan. Their advice, which you may follow or not:\n\n";
@@ -60,6 +60,13 @@ pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String]) -> String {
         text += "These checks must pass in the end:\n\n";
         text += &fenced(&checks.join("\n"));
         text += "\n\n";
+    }
+    if !hosts.is_empty() {
+        text += &format!(
+            "These hosts can be reached, by https alone and through the proxy that the environment names: {}. No other \
+             can; work without them.\n\n",
+            hosts.join(", ")
+        );
     }
     text + "Begin with the first command."
 }

@@ -23,12 +23,20 @@ use crate::task::{Epoch, NodeId, Sha, TaskId};
 
 pub use checks::{CheckRun, RunChecks};
 
-/// Makes the work sandbox, in place of the one there if there is one, and puts the code in. Answers with its name.
+/// Makes the work sandbox, in place of the one there if there is one, and puts the code in.
 #[derive(Message)]
-#[rtype(result = "Result<String, SandboxError>")]
+#[rtype(result = "Result<Opened, SandboxError>")]
 pub struct Open {
     pub epoch: Epoch,
     pub code: CodeIn,
+}
+
+/// A new sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub name: String,
+    /// The hosts that commands in it may connect to.
+    pub hosts: Vec<String>,
 }
 
 /// Takes over the work sandbox that an earlier life left, or whose connection broke, unless it has one. Answers whether there
@@ -168,10 +176,13 @@ impl Actor for SandboxActor {
 crate::supervised!(SandboxActor: Open, Adopt, Run, Recall, ExportChanges, RunChecks, Destroy);
 
 impl Handler<Open> for SandboxActor {
-    type Result = ResponseActFuture<Self, Result<String, SandboxError>>;
+    type Result = ResponseActFuture<Self, Result<Opened, SandboxError>>;
 
     fn handle(&mut self, Open { epoch, code }: Open, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(self.open(epoch, Purpose::Work, code).map(|opened, _, _| Ok(opened?.name())))
+        Box::pin(self.open(epoch, Purpose::Work, code).map(|opened, _, _| {
+            let sandbox = opened?;
+            Ok(Opened { name: sandbox.name(), hosts: sandbox.allowed_hosts() })
+        }))
     }
 }
 

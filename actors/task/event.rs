@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{Epoch, Sha};
 use super::issue::Issue;
-use super::work::{Base, BlobRef, CheckResult, ModelUse, Observed, Produced, PullRequestRef, Review, Step};
+use super::work::{
+    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, PullRequestRef, Review, Step,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "snake_case")]
@@ -52,9 +54,27 @@ pub enum TaskEvent {
         base: Base,
         checks: Vec<String>,
         sandbox: String,
+        /// The hosts that commands in it may connect to; mostly none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<String>,
     },
     SandboxLost {
         why: String,
+    },
+    /// A command in a sandbox of the task asked for a connection, and this became of it. The host is what the command
+    /// said. Changes nothing in the task's life, and may stand anywhere in it, also behind its end.
+    Connected {
+        host: String,
+        port: u16,
+        outcome: ConnectionOutcome,
+        sent_bytes: u64,
+        received_bytes: u64,
+    },
+    /// So many connections that were allowed, or refused, are recorded; further ones of the kind stand in the node's log
+    /// only. Changes nothing, as [`Self::Connected`].
+    ConnectionsOmitted {
+        after: u32,
+        allowed: bool,
     },
 
     PlanDrafted {
@@ -146,6 +166,11 @@ pub enum TaskEvent {
 }
 
 impl TaskEvent {
+    /// Whether it only notes what a sandbox asked of the network: no part of the task's life.
+    pub fn is_of_network(&self) -> bool {
+        matches!(self, Self::Connected { .. } | Self::ConnectionsOmitted { .. })
+    }
+
     /// The event's name as the journal spells it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -158,6 +183,8 @@ impl TaskEvent {
             Self::LeaseLost { .. } => "lease_lost",
             Self::Prepared { .. } => "prepared",
             Self::SandboxLost { .. } => "sandbox_lost",
+            Self::Connected { .. } => "connected",
+            Self::ConnectionsOmitted { .. } => "connections_omitted",
             Self::PlanDrafted { .. } => "plan_drafted",
             Self::PlanSettled { .. } => "plan_settled",
             Self::Replied { .. } => "replied",

@@ -18,5 +18,6 @@ pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
 pub use issue::{Issue, IssueState, label};
 pub use notice::{Lane, Notice};
 pub use work::{
-    Base, BlobRef, CheckResult, Ending, ModelUse, Observed, Produced, PullRequestRef, Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, ModelUse, Observed, Produced, PullRequestRef,
+    Review, Step,
 };

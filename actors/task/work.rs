@@ -41,6 +41,20 @@ pub struct ModelUse {
     pub duration_ms: u64,
 }
 
+/// What became of a connection that a command in a sandbox asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum ConnectionOutcome {
+    /// It stood, and one side ended it.
+    Closed,
+    /// It stood, and a limit ended it, or the end of the sandbox.
+    Cut { why: String },
+    /// It was allowed, and could not be made.
+    Failed { why: String },
+    /// It was not allowed, and nothing was sent anywhere.
+    Refused { why: String },
+}
+
 /// How a command came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]

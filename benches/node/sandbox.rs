@@ -74,6 +74,7 @@ fn docker_options(data_dir: std::path::PathBuf, temp_dir: std::path::PathBuf) ->
         work_bytes: 1024 * MIB,
         tmp_bytes: 256 * MIB,
         home_bytes: 512 * MIB,
+        allowed_hosts: Vec::new(),
         output_cap_bytes: 1024 * 1024,
         orphan_grace: Duration::from_secs(900),
         data_dir,

@@ -28,5 +28,8 @@ pub const MAX_CAPTURE_BYTES: u32 = 1024 * 1024;
 /// holds no more than this in memory; the host sends no more than this ahead.
 pub const INPUT_WINDOW_BYTES: usize = 512 * 1024;
 
+/// Where the relay of a sandbox with a network proxy listens, on the loopback interface.
+pub const RELAY_PORT: u16 = 3128;
+
 /// How many finished jobs sandboxd remembers while the host has acknowledged none of them; then it forgets the oldest.
 pub const MAX_KEPT_OUTCOMES: usize = 16;

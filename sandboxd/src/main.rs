@@ -6,22 +6,45 @@
 
 mod pid1;
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pid1::{Daemon, close_inherited, harden};
+use pid1::{Daemon, close_inherited, harden, start_relay};
 
-const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER";
+const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER [--proxy SOCKET]";
 
 /// As `sysexits.h` has it: the command was used incorrectly.
 const EXIT_USAGE: u8 = 64;
 
-fn orphan_grace(mut arguments: impl Iterator<Item = String>) -> Option<Duration> {
-    let flag = arguments.next()?;
-    let value = arguments.next()?;
-    let is_all = arguments.next().is_none();
+#[derive(Debug, PartialEq, Eq)]
+struct Arguments {
+    orphan_grace: Duration,
+    /// The socket of the node's network proxy. Without one there is no relay.
+    proxy: Option<PathBuf>,
+}
+
+fn read(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
+    let (flag, value) = (arguments.next()?, arguments.next()?);
     let milliseconds: u64 = value.parse().ok()?;
-    (flag == "--orphan-grace-ms" && is_all && milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    let proxy = match arguments.next() {
+        None => None,
+        Some(flag) if flag == "--proxy" => Some(PathBuf::from(arguments.next()?)),
+        Some(_) => return None,
+    };
+    let is_good = flag == "--orphan-grace-ms" && milliseconds > 0 && arguments.next().is_none();
+    is_good.then(|| Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy })
+}
+
+fn run(arguments: Arguments) -> io::Result<()> {
+    close_inherited()?;
+    harden()?;
+    // Before the first command, which could take its port.
+    if let Some(proxy) = arguments.proxy {
+        start_relay(proxy)?;
+    }
+    Daemon::new(arguments.orphan_grace)?.run()
 }
 
 fn main() -> ExitCode {
@@ -30,11 +53,11 @@ fn main() -> ExitCode {
         eprintln!("sandboxd: this is the PID 1 of a sandbox and runs nowhere else");
         return ExitCode::from(EXIT_USAGE);
     }
-    let Some(grace) = orphan_grace(std::env::args().skip(1)) else {
+    let Some(arguments) = read(std::env::args().skip(1)) else {
         eprintln!("sandboxd: {USAGE}");
         return ExitCode::from(EXIT_USAGE);
     };
-    match close_inherited().and_then(|()| harden()).and_then(|()| Daemon::new(grace)).and_then(Daemon::run) {
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("sandboxd: {problem}");
@@ -49,9 +72,23 @@ mod tests {
 
     #[test]
     fn arguments_are_read_strictly() {
-        let read = |line: &str| orphan_grace(line.split_whitespace().map(str::to_owned));
-        assert_eq!(read("--orphan-grace-ms 1500"), Some(Duration::from_millis(1500)));
-        for bad in ["", "--orphan-grace-ms", "--orphan-grace-ms 0", "--orphan-grace-ms 1 2", "--other 5"] {
+        let read = |line: &str| read(line.split_whitespace().map(str::to_owned));
+        let orphan_grace = Duration::from_millis(1500);
+        assert_eq!(read("--orphan-grace-ms 1500"), Some(Arguments { orphan_grace, proxy: None }));
+        let proxy = Some("/network/proxy".into());
+        let line = "--orphan-grace-ms 1500 --proxy /network/proxy";
+        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy }));
+        for bad in [
+            "",
+            "--orphan-grace-ms",
+            "--orphan-grace-ms 0",
+            "--orphan-grace-ms 1 2",
+            "--other 5",
+            "--orphan-grace-ms 1 --proxy",
+            "--orphan-grace-ms 1 --other /x",
+            "--orphan-grace-ms 1 --proxy /x y",
+            "--proxy /x --orphan-grace-ms 1",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

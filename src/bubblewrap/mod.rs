@@ -4,10 +4,10 @@
 //! `process` how it is started, limited and ended, and `proof` that all of it holds on this machine: before that,
 //! there is no sandbox. The node speaks to the sandboxd inside over its standard streams.
 //!
-//! Invariants: no credential, nothing of the host but programs and libraries, nothing of it writable, no network, no
-//! capability, and on the host a user who is not root. A sandbox ends with its node, so one of an earlier life is
-//! never found. What is not limited, unlike in a container: the memory of all processes together, the number of
-//! files, and processor time.
+//! Invariants: no credential, nothing of the host but programs and libraries, nothing of it writable, no network (a
+//! node whose operator allows a repository hosts does not start with this backend), no capability, and on the host a
+//! user who is not root. A sandbox ends with its node, so one of an earlier life is never found. What is not limited,
+//! unlike in a container: the memory of all processes together, the number of files, and processor time.
 
 mod arguments;
 mod options;
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
-use bzzz_actors::task::NodeId;
+use bzzz_actors::task::{NodeId, RepoId};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,8 @@ fn lock(standing: &Standing) -> MutexGuard<'_, HashMap<SandboxSpec, Arc<Bubblewr
 
 pub struct BubblewrapSandboxes {
     options: BubblewrapOptions,
+    /// For those repositories that the operator decided otherwise for.
+    of_repository: HashMap<String, BubblewrapOptions>,
     filters: Arc<[Vec<u8>]>,
     /// Made at the first use: a sandbox was, and held.
     proven: OnceCell<Proven>,
@@ -65,7 +67,27 @@ impl BubblewrapSandboxes {
         let starts = TaskTracker::new();
         // Closed only means that waiting for it ends when it is empty.
         starts.close();
-        Ok(Self { options, filters, proven: OnceCell::new(), standing: Arc::default(), starts })
+        let of_repository = HashMap::new();
+        let (proven, standing) = (OnceCell::new(), Arc::default());
+        Ok(Self { options, of_repository, filters, proven, standing, starts })
+    }
+
+    /// Other options for the sandboxes of one repository; the program, the folder and the grace stay the same.
+    ///
+    /// # Errors
+    /// `Misconfigured` when an option is wrong.
+    pub fn with_repository(
+        mut self,
+        repo: &RepoId,
+        options: BubblewrapOptions,
+    ) -> Result<Self, SandboxError> {
+        options.validate().map_err(|error| common::of_repository(repo, error))?;
+        self.of_repository.insert(common::repository_key(repo), options);
+        Ok(self)
+    }
+
+    fn options_for(&self, spec: &SandboxSpec) -> &BubblewrapOptions {
+        self.of_repository.get(&common::repository_key(&spec.task.repo)).unwrap_or(&self.options)
     }
 
     async fn proven(&self) -> Result<&Proven, SandboxError> {
@@ -75,8 +97,8 @@ impl BubblewrapSandboxes {
     async fn prove(&self) -> Result<Proven, SandboxError> {
         let program = proof::find(&self.options.program)?;
         let version = proof::version(&program).await?;
-        let sandbox =
-            self.make(&program, "bzzz-self-test".to_owned(), None).await.map_err(proof::not_made)?;
+        let made = self.make(&program, &self.options, "bzzz-self-test".to_owned(), None).await;
+        let sandbox = made.map_err(proof::not_made)?;
         let proven = proof::examine(&sandbox, &self.options).await;
         sandbox.destroy().await?;
         proven?;
@@ -86,14 +108,15 @@ impl BubblewrapSandboxes {
     async fn make(
         &self,
         program: &Path,
+        options: &BubblewrapOptions,
         name: String,
         place: Option<Place>,
     ) -> Result<BubblewrapSandbox, SandboxError> {
         // A task of its own: a start must not be given up halfway. Nobody waits for it then, and it ends as it is dropped.
-        let start = Process::start(program.to_owned(), self.filters.clone(), self.options.clone());
+        let start = Process::start(program.to_owned(), self.filters.clone(), options.clone());
         let started = self.starts.spawn(start).await;
         let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
-        sandbox::open(started, &self.options, name, place).await
+        sandbox::open(started, options, name, place).await
     }
 
     fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {
@@ -114,7 +137,7 @@ impl Sandboxes for BubblewrapSandboxes {
             left_over.destroy().await?;
         }
         let place = Some(Place { spec: spec.clone(), among: Arc::downgrade(&self.standing) });
-        let sandbox = Arc::new(self.make(program, common::name(spec), place).await?);
+        let sandbox = Arc::new(self.make(program, self.options_for(spec), common::name(spec), place).await?);
         lock(&self.standing).insert(spec.clone(), sandbox.clone());
         Ok(sandbox)
     }

@@ -39,7 +39,7 @@ pub(super) async fn open(
     let name = format!("{name} (process {})", process.id.as_raw_nonzero());
     let processes = Processes { name, process, place };
     let temp_dir = options.temp_dir.clone();
-    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir).await
+    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir, None).await
 }
 
 #[async_trait]

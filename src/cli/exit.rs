@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use bzzz_actors::ports::sandbox::SandboxError;
+
 use crate::demo::DemoError;
 use crate::journal::JournalOpenError;
 use crate::node::StartError;
@@ -10,23 +12,38 @@ use crate::settings::SettingsErrors;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// All done; for `run`: stopped in order.
-    Ok = 0,
+    Ok,
     /// What was asked for failed; the message says how.
-    Failed = 1,
+    Failed,
     /// The command line is wrong.
-    Usage = 64,
+    Usage,
     /// What sandboxes or clones are made with can't be used: Docker, bubblewrap, git. (A forge or a model server
     /// that is away is waited for, and says so in the log.)
-    Unavailable = 69,
+    Unavailable,
     /// A part of the node that it can't live without kept failing. A service manager should start the node again.
-    CoreGaveUp = 70,
+    CoreGaveUp,
     /// In the way is something that passes: another node holds the data folder.
-    TryLater = 75,
+    TryLater,
     /// The configuration is wrong; starting again without changing it is useless.
-    Config = 78,
+    Config,
+    /// That of the command that `bzzz sandbox` ran.
+    OfCommand(u8),
 }
 
 impl Exit {
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 64,
+            Self::Unavailable => 69,
+            Self::CoreGaveUp => 70,
+            Self::TryLater => 75,
+            Self::Config => 78,
+            Self::OfCommand(status) => status,
+        }
+    }
+
     /// The status for an error that ends the program.
     pub fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<SettingsErrors>().is_some() {
@@ -38,6 +55,11 @@ impl Exit {
         if let Some(error) = error.downcast_ref::<DemoError>() {
             return error.into();
         }
+        match error.downcast_ref::<SandboxError>() {
+            Some(SandboxError::Misconfigured(_)) => return Self::Config,
+            Some(SandboxError::Unavailable(_)) => return Self::Unavailable,
+            _ => {}
+        }
         match error.downcast_ref::<JournalOpenError>() {
             Some(JournalOpenError::Locked { .. }) => Self::TryLater,
             _ => Self::Failed,
@@ -47,14 +69,12 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
+        ExitCode::from(exit.status())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bzzz_actors::ports::sandbox::SandboxError;
-
     use super::*;
     use crate::git::GitSetupError;
 

@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 pub mod exit;
 mod run;
+mod sandbox;
 mod system;
 mod table;
 mod tasks;
@@ -73,6 +74,9 @@ enum Command {
     /// Look at the tasks of this node
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
+    /// Look into a sandbox of the node that runs on this machine
+    #[command(subcommand)]
+    Sandbox(sandbox::SandboxCommand),
     /// Check, show or begin the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -88,6 +92,7 @@ impl Command {
             Self::Demo(command) => command.run(global),
             Self::Apiary(command) => command.run(global),
             Self::Tasks(command) => command.run(global),
+            Self::Sandbox(command) => command.run(global),
             Self::Config(command) => command.run(global),
             Self::Audit(command) => command.run(global),
         }

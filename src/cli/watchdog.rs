@@ -101,7 +101,7 @@ impl Drop for Watchdog {
     reason = "the thread that would return from main is the one that is blocked"
 )]
 fn end_process() {
-    std::process::exit(Exit::CoreGaveUp as i32);
+    std::process::exit(Exit::CoreGaveUp.status().into());
 }
 
 /// How often each poll under way was seen.

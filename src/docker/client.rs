@@ -4,6 +4,8 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bzzz_actors::ports::sandbox::SandboxError;
 
+use super::context::{NO_CONTEXT, found_host};
+
 pub(crate) const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// The daemon's answer to any request. Making a container on a disk that is busy takes seconds.
@@ -19,8 +21,13 @@ pub(crate) fn is_socket(host: &str) -> bool {
 
 /// Connects, and settles on a version of the interface that the daemon speaks.
 pub(super) async fn connect(host: Option<&str>) -> Result<Docker, SandboxError> {
-    let from_environment = std::env::var("DOCKER_HOST").ok();
-    let host = host.or(from_environment.as_deref()).filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
+    let found = found_host(|name| std::env::var(name).ok()).map(|found| found.host);
+    let host = host.or(found.as_deref()).filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
+    if host.starts_with(NO_CONTEXT) {
+        return Err(SandboxError::Misconfigured(format!(
+            "there is {host}: see `docker context ls`, or name a socket in sandbox.docker_host"
+        )));
+    }
     if !is_socket(host) {
         return Err(SandboxError::Misconfigured(format!(
             "the Docker daemon {host} is not a socket on this machine, whose files sandboxes need: name one, such as \
@@ -30,6 +37,12 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, SandboxError> 
     let client = Docker::connect_with_unix(host, TIMEOUT_S, API_DEFAULT_VERSION);
     let client = client.map_err(|e| no_daemon(host, &e))?;
     client.negotiate_version().await.map_err(|e| no_daemon(host, &e))
+}
+
+/// Whether what answers is Podman in Docker's place.
+pub(super) async fn is_podman(client: &Docker) -> Result<bool, SandboxError> {
+    let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
+    Ok(version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman")))
 }
 
 fn no_daemon(host: &str, error: &Error) -> SandboxError {

@@ -1,7 +1,7 @@
 //! What a container is made of, and how a sandbox's spec stands in its labels. Pure.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
@@ -10,7 +10,7 @@ use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
 use bzzz_actors::task::Epoch;
 
 use super::options::DockerOptions;
-use super::seccomp;
+use crate::network;
 use crate::sandbox::common::{
     ENVIRONMENT, FILE_SIZE_MARGIN_BYTES, HOME, HOST_NAME, MAX_OPEN_FILES, SANDBOXD, SHM_BYTES, USER_ID, WORK,
 };
@@ -26,6 +26,11 @@ const HOME_LABEL: &str = "bzzz.home";
 /// One file for every so many bytes of a file system. The kernel's memory for a file counts as the sandbox's, so
 /// that millions of empty ones would fill it.
 const BYTES_A_FILE: u64 = 2048;
+
+/// The user of every process, as Docker is told of it. The image made it for this.
+pub(super) fn user() -> String {
+    format!("{USER_ID}:{USER_ID}")
+}
 
 pub(super) fn labels(spec: &SandboxSpec, home: &Path) -> HashMap<String, String> {
     HashMap::from([
@@ -60,16 +65,53 @@ pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<Strin
     HashMap::from([("label".to_owned(), labels)])
 }
 
-pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path) -> ContainerCreateBody {
+/// What a container is made with that this program carries inside.
+pub(super) struct Files {
+    /// On this host.
+    pub(super) sandboxd: PathBuf,
+    /// The profile itself, or for Podman the path of a file with it.
+    pub(super) seccomp: String,
+    pub(super) is_podman: bool,
+}
+
+impl Files {
+    /// The options of a file system in memory. Docker's own default would be noexec, where nothing that was built could be
+    /// run. Podman knows no owner, so that anybody in the sandbox may write, and no number of files: there the memory
+    /// alone bounds them.
+    fn tmpfs(&self, bytes: u64, mode: &str) -> String {
+        let every = format!("rw,exec,nosuid,nodev,size={bytes}");
+        match self.is_podman {
+            true => format!("{every},mode=1777"),
+            false => {
+                let files = bytes / BYTES_A_FILE;
+                format!("{every},nr_inodes={files},uid={USER_ID},gid={USER_ID},mode={mode}")
+            }
+        }
+    }
+}
+
+/// `network` is the folder of the proxy's socket, for a sandbox that may use it.
+pub(super) fn body(
+    spec: &SandboxSpec,
+    options: &DockerOptions,
+    files: &Files,
+    network: Option<&Path>,
+) -> ContainerCreateBody {
+    let mut arguments = program::arguments(options.orphan_grace);
+    let mut environment = ENVIRONMENT.map(|(name, value)| format!("{name}={value}")).to_vec();
+    if network.is_some() {
+        arguments.extend(program::proxy_arguments());
+        environment.extend(network::environment().iter().map(|(name, value)| format!("{name}={value}")));
+    }
     ContainerCreateBody {
         image: Some(options.image.clone()),
         hostname: Some(HOST_NAME.to_owned()),
-        user: Some(format!("{USER_ID}:{USER_ID}")),
+        user: Some(user()),
         working_dir: Some(WORK.to_owned()),
         // Beside what the image sets.
-        env: Some(ENVIRONMENT.map(|(name, value)| format!("{name}={value}")).to_vec()),
+        env: Some(environment),
         entrypoint: Some(vec![SANDBOXD.to_owned()]),
-        cmd: Some(program::arguments(options.orphan_grace)),
+        cmd: Some(arguments),
         labels: Some(labels(spec, &options.data_dir)),
         tty: Some(false),
         attach_stdin: Some(true),
@@ -80,19 +122,21 @@ pub(super) fn body(spec: &SandboxSpec, options: &DockerOptions, sandboxd: &Path)
         stdin_once: Some(false),
         // sandboxd has nothing to end in order, and takes no other: a daemon that stops would wait for it for 10 s.
         stop_signal: Some("SIGKILL".to_owned()),
-        host_config: Some(host_config(options, sandboxd)),
+        host_config: Some(host_config(options, files, network)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
+fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -> HostConfig {
+    // A folder, not the socket in it: a node that comes back makes a new socket there.
+    let network = network.map(|folder| read_only(folder, network::MOUNT));
     let memory = Some(options.memory_bytes as i64);
     HostConfig {
         runtime: options.runtime.clone(),
         // Who sandboxd is and what it may do.
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile())]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", files.seccomp)]),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         init: Some(false),
@@ -110,17 +154,11 @@ fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
         readonly_rootfs: Some(true),
         shm_size: Some(SHM_BYTES as i64),
         tmpfs: Some(HashMap::from([
-            (WORK.to_owned(), tmpfs(options.work_bytes, "0755")),
-            ("/tmp".to_owned(), tmpfs(options.tmp_bytes, "1777")),
-            (HOME.to_owned(), tmpfs(options.home_bytes, "0755")),
+            (WORK.to_owned(), files.tmpfs(options.work_bytes, "0755")),
+            ("/tmp".to_owned(), files.tmpfs(options.tmp_bytes, "1777")),
+            (HOME.to_owned(), files.tmpfs(options.home_bytes, "0755")),
         ])),
-        mounts: Some(vec![Mount {
-            typ: Some(MountType::BIND),
-            source: Some(sandboxd.display().to_string()),
-            target: Some(SANDBOXD.to_owned()),
-            read_only: Some(true),
-            ..Mount::default()
-        }]),
+        mounts: Some([read_only(&files.sandboxd, SANDBOXD)].into_iter().chain(network).collect()),
         // What stays of it: nothing.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         auto_remove: Some(true),
@@ -128,14 +166,18 @@ fn host_config(options: &DockerOptions, sandboxd: &Path) -> HostConfig {
     }
 }
 
-fn ulimit(name: &str, limit: i64) -> ResourcesUlimits {
-    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(limit), hard: Some(limit) }
+fn read_only(source: &Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
+    }
 }
 
-fn tmpfs(bytes: u64, mode: &str) -> String {
-    let files = bytes / BYTES_A_FILE;
-    // Docker's own default would be noexec, where nothing that was built could be run.
-    format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={files},uid={USER_ID},gid={USER_ID},mode={mode}")
+fn ulimit(name: &str, limit: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(limit), hard: Some(limit) }
 }
 
 #[cfg(test)]
@@ -151,6 +193,10 @@ mod tests {
         }
     }
 
+    fn files() -> Files {
+        Files { sandboxd: "/data/sandboxd-1".into(), seccomp: "{}".to_owned(), is_podman: false }
+    }
+
     #[test]
     fn a_spec_is_read_back_from_its_labels() {
         let home = Path::new("/data");
@@ -162,9 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn without_an_allow_list_nothing_of_the_proxy_is_there() {
+        let options = super::super::options::tests::options();
+        let body = |network| {
+            let body = body(&spec(), &options, &files(), network);
+            let mounts = body.host_config.unwrap().mounts.unwrap().len();
+            let has_variables = body.env.unwrap().iter().any(|it| it.to_ascii_lowercase().contains("proxy"));
+            (mounts, has_variables, body.cmd.unwrap().contains(&"--proxy".to_owned()))
+        };
+        assert_eq!(body(None), (1, false, false));
+        assert_eq!(body(Some(Path::new("/data/network/1"))), (2, true, true));
+    }
+
+    #[test]
     fn the_host_is_out_of_reach() {
         let options = super::super::options::tests::options();
-        let host = body(&spec(), &options, Path::new("/data/sandboxd-1")).host_config.unwrap();
+        let network = Some(Path::new("/data/network/1"));
+        let host = body(&spec(), &options, &files(), network).host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!((host.cap_add, host.devices, host.binds, host.volumes_from), (None, None, None, None));

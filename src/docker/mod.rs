@@ -4,44 +4,56 @@
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
 //! start, so that no word is missed.
 //!
-//! Invariants: no credential, no host path but sandboxd's own read-only file, no network, no capability. A container
+//! Invariants: no credential, no host path but sandboxd's own read-only file and, for a repository with an
+//! allow-list, the folder of the network proxy's socket; no network interface, no capability. A container
 //! whose node is gone ends by itself and is removed by the daemon.
 
 mod client;
 mod container;
+mod context;
 mod options;
 mod sandbox;
 mod seccomp;
+mod visit;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::AttachContainerResults;
-use bollard::models::ContainerCreateResponse;
+use bollard::models::{ContainerCreateResponse, Runtime};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     StartContainerOptions,
 };
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
-use bzzz_actors::task::NodeId;
+use bzzz_actors::task::{NodeId, RepoId};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::client::{DEFAULT_HOST, is_socket};
 use self::client::{explain, is_missing};
+use self::container::Files;
+pub(crate) use self::context::{NO_CONTEXT, found_host};
 pub use self::options::DockerOptions;
 pub(crate) use self::options::{MIN_FREE_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
+pub use self::visit::{Piece, Standing, Visit, Visitor};
+use crate::network::{Network, Networks};
 use crate::sandbox::common;
 use crate::sandbox::{SessionOptions, program};
 
 pub struct DockerSandboxes {
     options: DockerOptions,
+    /// For those repositories that the operator decided otherwise for, by their names in lower case.
+    of_repository: HashMap<String, DockerOptions>,
+    networks: Option<Networks>,
     /// Made at the first use that finds a daemon.
     client: OnceCell<Docker>,
+    is_podman: OnceCell<bool>,
     /// The removals of what did not come to be a sandbox.
     removals: TaskTracker,
 }
@@ -54,7 +66,59 @@ impl DockerSandboxes {
         let removals = TaskTracker::new();
         // Closed only means that waiting for it ends when it is empty.
         removals.close();
-        Ok(Self { options, client: OnceCell::new(), removals })
+        let of_repository = HashMap::new();
+        Ok(Self {
+            options,
+            of_repository,
+            networks: None,
+            client: OnceCell::new(),
+            is_podman: OnceCell::new(),
+            removals,
+        })
+    }
+
+    /// Other options for the sandboxes of one repository; the daemon, the folders and the grace stay the same.
+    ///
+    /// # Errors
+    /// `Misconfigured` when an option is wrong.
+    pub fn with_repository(mut self, repo: &RepoId, options: DockerOptions) -> Result<Self, SandboxError> {
+        options.validate().map_err(|error| common::of_repository(repo, error))?;
+        self.of_repository.insert(common::repository_key(repo), options);
+        Ok(self)
+    }
+
+    /// What serves sandboxes that may connect to hosts. Without it none can.
+    pub fn with_networks(mut self, networks: Networks) -> Self {
+        self.networks = Some(networks);
+        self
+    }
+
+    fn options_for(&self, spec: &SandboxSpec) -> &DockerOptions {
+        self.of_repository.get(&common::repository_key(&spec.task.repo)).unwrap_or(&self.options)
+    }
+
+    /// What a container is made with. Podman takes the profile only from a file, Docker only as it is.
+    async fn files(&self, client: &Docker) -> Result<Files, SandboxError> {
+        let folder = self.options.data_dir.join("sandboxd");
+        let not_put =
+            |e| SandboxError::Unavailable(format!("{}: nothing can be put there: {e}", folder.display()));
+        let sandboxd = program::install(&folder).map_err(not_put)?;
+        let is_podman = self.is_podman.get_or_try_init(|| client::is_podman(client)).await?;
+        let seccomp = match is_podman {
+            true => seccomp::install(&folder).map_err(not_put)?.display().to_string(),
+            false => seccomp::profile(),
+        };
+        Ok(Files { sandboxd, seccomp, is_podman: *is_podman })
+    }
+
+    /// The proxy of a sandbox whose commands may connect to hosts.
+    fn network(&self, spec: &SandboxSpec, name: &str) -> Result<Option<Network>, SandboxError> {
+        let allowed = &self.options_for(spec).allowed_hosts;
+        let Some(networks) = self.networks.as_ref().filter(|_| !allowed.is_empty()) else { return Ok(None) };
+        let network = networks.open(spec, name, allowed);
+        network
+            .map(Some)
+            .map_err(|e| SandboxError::Unavailable(format!("no socket for the network proxy: {e}")))
     }
 
     async fn client(&self) -> Result<&Docker, SandboxError> {
@@ -97,15 +161,12 @@ impl DockerSandboxes {
         unfinished: &mut Unfinished,
         name: &str,
         spec: &SandboxSpec,
+        network: Option<&Network>,
     ) -> Result<(), SandboxError> {
-        let options = &self.options;
-        let sandboxd = program::install(&options.data_dir.join("sandboxd")).map_err(|e| {
-            SandboxError::Unavailable(format!(
-                "{}: sandboxd can't be put there: {e}",
-                options.data_dir.display()
-            ))
-        })?;
-        let body = container::body(spec, options, &sandboxd);
+        let options = self.options_for(spec);
+        let files = self.files(&unfinished.client).await?;
+        let network = network.map(|network| network.folder.as_path());
+        let body = container::body(spec, options, &files, network);
         let query = CreateContainerOptionsBuilder::default().name(name).build();
         let client = unfinished.client.clone();
         let creating = async move { client.create_container(Some(query), body).await };
@@ -116,18 +177,10 @@ impl DockerSandboxes {
                 unfinished.id = Some(created.id);
                 Ok(())
             }
-            Ok(Err(error)) if is_missing(&error) => Err(self.no_image()),
+            Ok(Err(error)) if is_missing(&error) => Err(no_image(&options.image)),
             Ok(Err(error)) => Err(explain("create a container", &error)),
             Err(error) => Err(SandboxError::Unavailable(format!("the creation of a container: {error}"))),
         }
-    }
-
-    fn no_image(&self) -> SandboxError {
-        SandboxError::Misconfigured(format!(
-            "the image {} is not on this machine: make it with `make sandbox-image`, or name another one in \
-             sandbox.image",
-            self.options.image
-        ))
     }
 
     async fn open(
@@ -135,14 +188,44 @@ impl DockerSandboxes {
         client: &Docker,
         name: &str,
         streams: AttachContainerResults,
+        network: Option<Network>,
     ) -> Result<DockerSandbox, SandboxError> {
         let options = SessionOptions {
             output_cap_bytes: self.options.output_cap_bytes,
             heartbeat: common::heartbeat(self.options.orphan_grace),
         };
         let temp_dir = self.options.temp_dir.clone();
-        sandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir).await
+        sandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir, network).await
     }
+
+    /// The image, as the daemon knows it.
+    async fn image(&self, client: &Docker, options: &DockerOptions) -> Result<String, SandboxError> {
+        match client.inspect_image(&options.image).await {
+            Ok(image) => Ok(image.id.unwrap_or_default()),
+            Err(error) if is_missing(&error) => Err(no_image(&options.image)),
+            Err(error) => Err(explain("look for an image", &error)),
+        }
+    }
+}
+
+fn no_image(image: &str) -> SandboxError {
+    SandboxError::Misconfigured(format!(
+        "the image {image} is not on this machine: make it with `make sandbox-image`, or name another one in \
+         sandbox.image"
+    ))
+}
+
+/// A name with dots is a containerd shim's; the daemon does not list those.
+fn check_runtime(runtime: &str, known: &HashMap<String, Runtime>) -> Result<(), SandboxError> {
+    if known.contains_key(runtime) || runtime.contains('.') {
+        return Ok(());
+    }
+    let mut known: Vec<_> = known.keys().map(String::as_str).collect();
+    known.sort_unstable();
+    Err(SandboxError::Misconfigured(format!(
+        "Docker has no runtime {runtime}, only {}: install it, or set sandbox.runtime",
+        known.join(", ")
+    )))
 }
 
 /// A container as it was found.
@@ -196,21 +279,13 @@ impl Sandboxes for DockerSandboxes {
         let client = self.client().await?;
         let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
         let info = client.info().await.map_err(|e| explain("describe itself", &e))?;
-        let image = match client.inspect_image(&self.options.image).await {
-            Ok(image) => image.id.unwrap_or_default(),
-            Err(error) if is_missing(&error) => return Err(self.no_image()),
-            Err(error) => return Err(explain("look for an image", &error)),
-        };
+        let image = self.image(client, &self.options).await?;
         let runtimes = info.runtimes.unwrap_or_default();
         let runtime = self.options.runtime.clone().or(info.default_runtime).unwrap_or_default();
-        // A name with dots is a containerd shim's; the daemon does not list those.
-        if !runtimes.contains_key(&runtime) && !runtime.contains('.') {
-            let mut known: Vec<_> = runtimes.into_keys().collect();
-            known.sort();
-            return Err(SandboxError::Misconfigured(format!(
-                "Docker has no runtime {runtime}, only {}: install it, or set sandbox.runtime",
-                known.join(", ")
-            )));
+        check_runtime(&runtime, &runtimes)?;
+        for options in self.of_repository.values() {
+            self.image(client, options).await?;
+            options.runtime.as_ref().map_or(Ok(()), |runtime| check_runtime(runtime, &runtimes))?;
         }
         let component = version.components.unwrap_or_default().into_iter().find(|part| part.name == runtime);
         let runtime_version = component.map(|part| format!(" {}", part.version)).unwrap_or_default();
@@ -229,14 +304,15 @@ impl Sandboxes for DockerSandboxes {
 
         let mut unfinished =
             Unfinished { client: client.clone(), creating: None, id: None, removals: self.removals.clone() };
-        self.create(&mut unfinished, &name, spec).await?;
+        let network = self.network(spec, &name)?;
+        self.create(&mut unfinished, &name, spec, network.as_ref()).await?;
         let streams =
             sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
         client
             .start_container(&name, None::<StartContainerOptions>)
             .await
             .map_err(|e| explain("start a container", &e))?;
-        let sandbox = self.open(client, &name, streams).await?;
+        let sandbox = self.open(client, &name, streams, network).await?;
         unfinished.finished();
         Ok(Arc::new(sandbox))
     }
@@ -250,7 +326,10 @@ impl Sandboxes for DockerSandboxes {
             return Ok(None);
         }
         match sandbox::attach(client, &name).await {
-            Ok(streams) => Ok(Some(Arc::new(self.open(client, &name, streams).await?))),
+            Ok(streams) => {
+                let network = self.network(spec, &name)?;
+                Ok(Some(Arc::new(self.open(client, &name, streams, network).await?)))
+            }
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(explain("attach to a container", &error)),
         }
@@ -269,13 +348,20 @@ impl Sandboxes for DockerSandboxes {
             .filters(&container::label_filter(node.as_str(), &self.options.data_dir))
             .build();
         let found = client.list_containers(Some(query)).await.map_err(|e| explain("list containers", &e))?;
-        let mut removed = 0;
+        let (mut removed, mut kept) = (0, HashSet::new());
         for container in found {
             let labels = container.labels.as_ref();
             let spec = labels.and_then(|labels| container::spec_of(labels, &self.options.data_dir));
-            let (Some(id), false) = (container.id, spec.is_some_and(|spec| keep(&spec))) else { continue };
+            let Some(id) = container.id else { continue };
+            if let Some(spec) = spec.filter(|spec| keep(spec)) {
+                kept.insert(common::name(&spec));
+                continue;
+            }
             sandbox::remove(client, &id).await?;
             removed += 1;
+        }
+        if let Some(networks) = &self.networks {
+            networks.sweep(&kept);
         }
         Ok(removed)
     }

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use bzzz_actors::ports::sandbox::SandboxError;
 use sandboxd::MAX_CAPTURE_BYTES;
 
+use crate::network::HostName;
 use crate::sandbox::common::{MIN_ORPHAN_GRACE, MIN_PIDS, SHM_BYTES};
 
 /// Below this not even a shell and git have room beside the file systems.
@@ -22,7 +23,7 @@ pub(crate) fn least_memory(file_systems: u64) -> u64 {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DockerOptions {
-    /// The daemon's socket, `unix:///path`. Without one `DOCKER_HOST` counts, then `/var/run/docker.sock`.
+    /// The daemon's socket, `unix:///path`. Without one it is that of the `docker` command: `context` says which.
     pub host: Option<String>,
     pub image: String,
     /// `runc`, `runsc`, `kata`; without one the daemon's default.
@@ -38,6 +39,8 @@ pub struct DockerOptions {
     pub tmp_bytes: u64,
     /// The size of `/home/agent`.
     pub home_bytes: u64,
+    /// The hosts that commands may connect to, by https. Without any there is no network.
+    pub allowed_hosts: Vec<HostName>,
     /// How much of a command's output is kept. At most 1 MiB.
     pub output_cap_bytes: u32,
     /// A sandbox that hears from no node for so long ends itself.
@@ -107,6 +110,7 @@ pub(super) mod tests {
             work_bytes: 1024 * MIB,
             tmp_bytes: 256 * MIB,
             home_bytes: 512 * MIB,
+            allowed_hosts: Vec::new(),
             output_cap_bytes: MAX_CAPTURE_BYTES,
             orphan_grace: Duration::from_secs(180),
             data_dir: "data".into(),

@@ -16,6 +16,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::client::{explain, is_conflict, is_missing};
+use crate::network::Network;
 use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions};
 
 /// How long a removal that the daemon has begun may take.
@@ -54,11 +55,12 @@ pub(super) async fn open(
     streams: AttachContainerResults,
     options: SessionOptions,
     temp_dir: PathBuf,
+    network: Option<Network>,
 ) -> Result<DockerSandbox, SandboxError> {
     let last_words = LastWords::default();
     let reader = stdout_of(streams.output, last_words.clone());
     let container = Container { client, name, last_words };
-    EnclosedSandbox::open(container, reader, streams.input, options, temp_dir).await
+    EnclosedSandbox::open(container, reader, streams.input, options, temp_dir, network).await
 }
 
 #[async_trait]

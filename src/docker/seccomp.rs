@@ -1,10 +1,15 @@
 //! The table of allowed system calls as a seccomp profile in Docker's JSON.
 
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::sandbox::syscalls::{ABSENT, ALLOWED, CONDITIONAL, Condition, Must};
 
 const ENOSYS: u32 = 38;
+
+const FILE: &str = "seccomp.json";
 
 /// The profile as the daemon takes it inline. Architectures that are not listed can't be used at all.
 pub(crate) fn profile() -> String {
@@ -25,6 +30,18 @@ pub(crate) fn profile() -> String {
         "syscalls": rules,
     })
     .to_string()
+}
+
+/// Puts the profile into `folder`, for a daemon that reads it from a file, and returns its path.
+///
+/// # Errors
+/// When the file can't be written.
+pub(super) fn install(folder: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(folder.join(FILE))?;
+    let mut file = tempfile::Builder::new().prefix(".seccomp-").tempfile_in(folder)?;
+    file.write_all(profile().as_bytes())?;
+    file.persist(&path).map_err(|problem| problem.error)?;
+    Ok(path)
 }
 
 fn condition(condition: &Condition) -> Value {

@@ -49,10 +49,16 @@ impl JournalReader {
 
     /// Those of [`Self::tasks`] whose last event does not end their life on this node.
     pub fn unfinished(&self) -> Result<Vec<TaskId>, JournalError> {
+        // What a sandbox asked of the network may be recorded after the task's end.
         self.named(
             "SELECT latest.task FROM (SELECT task, max(seq) AS last FROM events GROUP BY task) AS latest
              JOIN events ON events.seq = latest.last
-             WHERE events.kind NOT IN ('cleaned_up', 'claim_lost') ORDER BY latest.last",
+             WHERE events.kind NOT IN ('cleaned_up', 'claim_lost')
+               AND NOT (events.kind IN ('connected', 'connections_omitted')
+                 AND (SELECT kind FROM events AS before WHERE before.task = latest.task
+                        AND before.kind NOT IN ('connected', 'connections_omitted')
+                      ORDER BY before.seq DESC LIMIT 1) IN ('cleaned_up', 'claim_lost'))
+             ORDER BY latest.last",
         )
     }
 

@@ -155,6 +155,8 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::LeaseLost { .. }
         | TaskEvent::Prepared { .. }
         | TaskEvent::SandboxLost { .. }
+        | TaskEvent::Connected { .. }
+        | TaskEvent::ConnectionsOmitted { .. }
         | TaskEvent::PlanDrafted { .. }
         | TaskEvent::PlanSettled { .. }
         | TaskEvent::Replied { .. }

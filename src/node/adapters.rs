@@ -12,6 +12,7 @@ use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
 use crate::http::SetupError;
 use crate::n8n::{Webhook, WebhookOptions};
+use crate::network::{Limits, Networks, PublicInternet, Reporter};
 use crate::ollama::{Ollama, OllamaOptions};
 use crate::secrets::Secrets;
 use crate::settings::{Secret, Settings};
@@ -60,6 +61,16 @@ pub(super) fn model(settings: &Settings) -> Result<Ollama, SetupError> {
         chunk_timeout: model.chunk_timeout.get(),
         ..OllamaOptions::new(model.url.base(), model.context_tokens)
     })
+}
+
+pub(super) fn networks(settings: &Settings, reporter: Reporter) -> Networks {
+    Networks::new(&data_folder(settings), Arc::new(PublicInternet::default()), Limits::default(), reporter)
+}
+
+/// Always written the same.
+pub(super) fn data_folder(settings: &Settings) -> PathBuf {
+    let data_dir = &settings.node.data_dir;
+    std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.clone())
 }
 
 /// Where work that leaves a sandbox is on its way; nothing in it outlives the node that put it there.

@@ -22,14 +22,20 @@ use bzzz_actors::ports::model::{Model, ModelError};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::life::Task;
 use bzzz_actors::task::{Epoch, TaskId};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::sandboxes::Chosen;
 use crate::git::GitSetupError;
 use crate::http::SetupError;
 use crate::journal::{JournalOpenError, SqliteJournal};
+use crate::network::{self, Networks};
 use crate::settings::Settings;
 use crate::swarm::Alone;
+
+/// How long a node that ends waits for its sandboxes' last connections to be recorded. The journal takes milliseconds.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a node could not be started. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,7 @@ pub enum StartError {
 pub struct RunningNode {
     node: Node,
     sandboxes: Arc<dyn Sandboxes>,
+    networks: OpenNetworks,
     settings: Settings,
     pub journal: Arc<SqliteJournal>,
     /// Which sandbox it uses, for people.
@@ -73,7 +80,9 @@ impl RunningNode {
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
-        let Chosen { sandboxes, description: sandbox } = sandboxes::choose(&settings).await?;
+        let (reporter, reports) = network::reports();
+        let networks = adapters::networks(&settings, reporter);
+        let Chosen { sandboxes, description: sandbox } = sandboxes::choose(&settings, &networks).await?;
         let tasks = collect::unfinished(&*journal).await?;
         collect::at_start(&git, &tasks).await;
         let wanted = wanted_sandboxes(&tasks);
@@ -101,9 +110,12 @@ impl RunningNode {
             new_thread: Some(Arc::new(task_thread)),
         };
         let node = Node::start(ports, configure::node_config(&settings), outside);
+        let reported = CancellationToken::new();
+        let recorded = tokio::spawn(reports.record(node.log.clone(), reported.clone()));
+        let networks = OpenNetworks { networks, reported, recorded };
         tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
         let collection = collect::Rounds::start(git, journal.clone());
-        Ok(Self { node, sandboxes, settings, journal, sandbox, collection })
+        Ok(Self { node, sandboxes, networks, settings, journal, sandbox, collection })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -122,6 +134,7 @@ impl RunningNode {
     /// Stops at once.
     pub async fn end(mut self) {
         self.collection.end().await;
+        self.networks.close().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
     }
@@ -129,9 +142,31 @@ impl RunningNode {
     /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
     pub async fn surrender(mut self) {
         self.collection.end().await;
+        self.networks.close().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
+    }
+}
+
+/// The network of the sandboxes, and its record.
+struct OpenNetworks {
+    networks: Networks,
+    reported: CancellationToken,
+    recorded: JoinHandle<()>,
+}
+
+impl OpenNetworks {
+    /// While the journal can still be written: cuts all connections, and waits until all are recorded.
+    async fn close(self) {
+        let closed = async {
+            self.networks.close().await;
+            self.reported.cancel();
+            let _ = self.recorded.await;
+        };
+        if tokio::time::timeout(CLOSE_GRACE, closed).await.is_err() {
+            warn!("not all connections of the sandboxes could be recorded");
+        }
     }
 }
 

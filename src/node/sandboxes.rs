@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bzzz_actors::ports::sandbox::{SandboxError, Sandboxes};
 use tracing::{info, warn};
 
-use super::adapters::temp_folder;
+use super::adapters::{data_folder, temp_folder};
 use crate::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
 use crate::docker::{DockerOptions, DockerSandboxes};
-use crate::settings::{SandboxBackend, Settings};
+use crate::network::Networks;
+use crate::settings::{Sandbox, SandboxBackend, Settings};
 
 /// A backend that was seen to work, and its own words about itself.
 pub(super) struct Chosen {
@@ -25,9 +26,9 @@ impl Chosen {
 
 /// # Errors
 /// When the one that is set can't be used, or none of them can. Then there is no node: nothing runs without a sandbox.
-pub(super) async fn choose(settings: &Settings) -> Result<Chosen, SandboxError> {
-    let docker = async || Chosen::try_out(DockerSandboxes::new(docker_options(settings))?).await;
-    let bubblewrap = async || Chosen::try_out(BubblewrapSandboxes::new(bubblewrap_options(settings))?).await;
+pub(super) async fn choose(settings: &Settings, networks: &Networks) -> Result<Chosen, SandboxError> {
+    let docker = async || Chosen::try_out(docker_sandboxes(settings, networks)?).await;
+    let bubblewrap = async || Chosen::try_out(bubblewrap_sandboxes(settings)?).await;
     match settings.sandbox.backend {
         SandboxBackend::Docker => docker().await,
         SandboxBackend::Bubblewrap => bubblewrap().await,
@@ -38,7 +39,7 @@ pub(super) async fn choose(settings: &Settings) -> Result<Chosen, SandboxError> 
                     return Ok(chosen);
                 }
                 // Who names a runtime wants what it gives, and bubblewrap gives less.
-                Err(error) if settings.sandbox.runtime.is_some() => return Err(error),
+                Err(error) if names_runtime(&settings.sandbox) => return Err(error),
                 Err(error) => error,
             };
             match bubblewrap().await {
@@ -52,6 +53,10 @@ pub(super) async fn choose(settings: &Settings) -> Result<Chosen, SandboxError> 
     }
 }
 
+fn names_runtime(sandbox: &Sandbox) -> bool {
+    sandbox.runtime.is_some() || sandbox.repository.iter().any(|it| it.runtime.is_some())
+}
+
 /// Of two faults, one that an installation mends says that nothing is wrong with the configuration.
 fn neither(docker: &SandboxError, bubblewrap: &SandboxError) -> SandboxError {
     let text = format!("there is nothing to make sandboxes with. Docker: {docker}. Bubblewrap: {bubblewrap}");
@@ -61,8 +66,36 @@ fn neither(docker: &SandboxError, bubblewrap: &SandboxError) -> SandboxError {
     SandboxError::Misconfigured(text)
 }
 
-fn docker_options(settings: &Settings) -> DockerOptions {
+fn docker_sandboxes(settings: &Settings, networks: &Networks) -> Result<DockerSandboxes, SandboxError> {
     let sandbox = &settings.sandbox;
+    let mut sandboxes =
+        DockerSandboxes::new(docker_options(settings, sandbox))?.with_networks(networks.clone());
+    for repository in &sandbox.repository {
+        let options = docker_options(settings, &sandbox.with(repository));
+        let options = DockerOptions { allowed_hosts: repository.allow_hosts.clone(), ..options };
+        sandboxes = sandboxes.with_repository(&repository.name, options)?;
+    }
+    Ok(sandboxes)
+}
+
+fn bubblewrap_sandboxes(settings: &Settings) -> Result<BubblewrapSandboxes, SandboxError> {
+    let sandbox = &settings.sandbox;
+    // Without them its tasks would fail one by one, and nobody would be told why.
+    if let Some(repository) = sandbox.repository.iter().find(|it| !it.allow_hosts.is_empty()) {
+        return Err(SandboxError::Misconfigured(format!(
+            "{} has allow_hosts in sandbox.repository, which only Docker's sandboxes can have",
+            repository.name
+        )));
+    }
+    let mut sandboxes = BubblewrapSandboxes::new(bubblewrap_options(settings, sandbox))?;
+    for repository in &sandbox.repository {
+        let options = bubblewrap_options(settings, &sandbox.with(repository));
+        sandboxes = sandboxes.with_repository(&repository.name, options)?;
+    }
+    Ok(sandboxes)
+}
+
+fn docker_options(settings: &Settings, sandbox: &Sandbox) -> DockerOptions {
     DockerOptions {
         host: sandbox.docker_host.clone(),
         image: sandbox.image.clone(),
@@ -73,17 +106,16 @@ fn docker_options(settings: &Settings) -> DockerOptions {
         work_bytes: sandbox.work_size.bytes(),
         tmp_bytes: sandbox.tmp_size.bytes(),
         home_bytes: sandbox.home_size.bytes(),
+        allowed_hosts: Vec::new(),
         output_cap_bytes: output_cap(settings),
         orphan_grace: settings.claims.ttl.get(),
         // It is how a container tells whose it is: always written the same.
-        data_dir: std::fs::canonicalize(&settings.node.data_dir)
-            .unwrap_or_else(|_| settings.node.data_dir.clone()),
+        data_dir: data_folder(settings),
         temp_dir: temp_folder(settings),
     }
 }
 
-fn bubblewrap_options(settings: &Settings) -> BubblewrapOptions {
-    let sandbox = &settings.sandbox;
+fn bubblewrap_options(settings: &Settings, sandbox: &Sandbox) -> BubblewrapOptions {
     BubblewrapOptions {
         program: "bwrap".into(),
         memory_bytes: sandbox.memory.bytes(),
@@ -99,4 +131,42 @@ fn bubblewrap_options(settings: &Settings) -> BubblewrapOptions {
 
 fn output_cap(settings: &Settings) -> u32 {
     u32::try_from(settings.sandbox.output_cap.bytes()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Limits, PublicInternet, reports};
+    use crate::settings::Sources;
+
+    #[tokio::test]
+    async fn a_repository_with_hosts_never_gets_a_sandbox_without_its_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let (reporter, _reports) = reports();
+        let outside = Arc::new(PublicInternet::default());
+        let networks = Networks::new(folder.path(), outside, Limits::default(), reporter);
+        let with = |repository: &str| {
+            let sources = Sources {
+                file: None,
+                set: vec![
+                    "sandbox.docker_host=unix:///no/such/docker.sock".to_owned(),
+                    format!("node.data_dir={}", folder.path().display()),
+                    format!("sandbox.repository=[{{name=\"acme/rocket\", {repository}}}]"),
+                ],
+                environment: Vec::new(),
+                working_dir: folder.path().to_owned(),
+                host_name: "here".to_owned(),
+            };
+            Settings::load(&sources).unwrap().settings
+        };
+        let Err(error) = choose(&with("allow_hosts=[\"crates.io\"]"), &networks).await else { panic!() };
+        let text = error.to_string();
+        assert!(text.contains("Docker: ") && text.contains("/no/such/docker.sock"), "{text}");
+        assert!(text.contains("Bubblewrap: ") && text.contains("acme/rocket has allow_hosts"), "{text}");
+        let Err(error) = choose(&with("runtime=\"runsc\""), &networks).await else { panic!() };
+        assert!(
+            !error.to_string().contains("ubblewrap"),
+            "who names a runtime gets no other backend: {error}"
+        );
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bzzz_actors::ports::sandbox::SandboxSpec;
+use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
+use bzzz_actors::task::RepoId;
 
 /// The user and the group that commands run as, and their name.
 pub(crate) const USER_ID: u32 = 1000;
@@ -51,6 +52,19 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 
 pub(crate) fn heartbeat(orphan_grace: Duration) -> Duration {
     HEARTBEAT.min(orphan_grace / 4)
+}
+
+/// Under what the options of a repository are kept: its name means the same in capitals.
+pub(crate) fn repository_key(repo: &RepoId) -> String {
+    repo.to_string().to_ascii_lowercase()
+}
+
+/// What is wrong with the options of one repository.
+pub(crate) fn of_repository(repo: &RepoId, error: SandboxError) -> SandboxError {
+    match error {
+        SandboxError::Misconfigured(text) => SandboxError::Misconfigured(format!("for {repo}: {text}")),
+        other => other,
+    }
 }
 
 /// The sandbox of `spec`, always the same.

@@ -10,6 +10,7 @@ use bzzz_actors::task::Sha;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Session, SessionOptions};
+use crate::network::Network;
 
 /// A container, or a tree of processes.
 #[async_trait]
@@ -28,6 +29,8 @@ pub struct EnclosedSandbox<E> {
     session: Session,
     /// Where bundles that leave it are written.
     temp_dir: PathBuf,
+    /// Its proxy, which ends with this.
+    network: Option<Network>,
 }
 
 impl<E: Enclosure> EnclosedSandbox<E> {
@@ -38,10 +41,11 @@ impl<E: Enclosure> EnclosedSandbox<E> {
         writer: impl AsyncWrite + Send + Unpin + 'static,
         options: SessionOptions,
         temp_dir: PathBuf,
+        network: Option<Network>,
     ) -> Result<Self, SandboxError> {
         let connected = Session::connect(reader, writer, options).await;
         let session = explained(&enclosure, connected).await?;
-        Ok(Self { enclosure, session, temp_dir })
+        Ok(Self { enclosure, session, temp_dir, network })
     }
 }
 
@@ -68,6 +72,10 @@ impl<E: Enclosure> Sandbox for EnclosedSandbox<E> {
         self.session.is_lost()
     }
 
+    fn allowed_hosts(&self) -> Vec<String> {
+        self.network.as_ref().map(|network| network.allowed.clone()).unwrap_or_default()
+    }
+
     async fn import(&self, code: &CodeIn) -> Result<(), SandboxError> {
         explained(&self.enclosure, self.session.import(code).await).await
     }
@@ -91,6 +99,10 @@ impl<E: Enclosure> Sandbox for EnclosedSandbox<E> {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
-        self.enclosure.destroy().await
+        self.enclosure.destroy().await?;
+        if let Some(network) = &self.network {
+            network.remove();
+        }
+        Ok(())
     }
 }

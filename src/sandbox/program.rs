@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::network;
+
 /// Static, for this machine's architecture; built by `build.rs`.
 pub(crate) const SANDBOXD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sandboxd"));
 
@@ -43,6 +45,11 @@ fn is_installed(path: &Path) -> bool {
 /// The program's arguments.
 pub(crate) fn arguments(orphan_grace: Duration) -> Vec<String> {
     vec!["--orphan-grace-ms".to_owned(), orphan_grace.as_millis().to_string()]
+}
+
+/// Further ones, in a sandbox with a network proxy.
+pub(crate) fn proxy_arguments() -> [String; 2] {
+    ["--proxy".to_owned(), network::socket_in_sandbox()]
 }
 
 #[cfg(test)]

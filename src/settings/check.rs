@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandboxd::MAX_CAPTURE_BYTES;
 
+use super::known::TABLES;
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
 use super::sections::{
@@ -47,7 +48,9 @@ impl Checks<'_> {
         if let [key] = keys {
             self.bad.insert((*key).to_owned());
         }
-        let origin = |key: &str| self.values.get(key).map_or(Origin::Default, |given| given.origin.clone());
+        // One of a table in brackets is where the tables are.
+        let given = |key: &str| self.values.get(key.split('[').next().unwrap_or(key));
+        let origin = |key: &str| given(key).map_or(Origin::Default, |given| given.origin.clone());
         let keys = keys.iter().map(|key| ((*key).to_owned(), origin(key))).collect();
         self.problems.push(Problem { keys, what: what.into(), allowed: allowed.into() });
     }
@@ -180,44 +183,71 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
         let host = sandbox.docker_host.as_deref().unwrap_or(docker::DEFAULT_HOST);
         checks.text(DOCKER_HOST, host, &socket(), docker::is_socket);
     }
-    checks.text(
-        "sandbox.image",
-        &sandbox.image,
-        "the name of an image, such as \"bzzz-sandbox:1\"",
-        |image| {
-            let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
-            !image.is_empty() && image.len() <= 255 && image.chars().all(is_sign)
-        },
-    );
-    checks.text(
-        "sandbox.runtime",
-        sandbox.runtime.as_deref().unwrap_or("runc"),
-        "the name of a runtime",
-        |name| name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c)),
-    );
-    checks.within("sandbox.memory", sandbox.memory, kib(64 << 10), kib(1 << 30));
-    checks.within("sandbox.cpus", sandbox.cpus, 0.1, 1024.0);
-    checks.within("sandbox.pids", sandbox.pids, 16, 65536);
+    let before = checks.problems.len();
+    check_limits(checks, "sandbox", sandbox);
+    let is_good = checks.problems.len() == before;
+    checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
+    checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), u64::from(MAX_CAPTURE_BYTES).into());
+    checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
+    check_repositories(checks, sandbox, is_good);
+}
+
+/// What may be different for a repository. `place` is what stands before a key.
+fn check_limits(checks: &mut Checks<'_>, place: &str, sandbox: &Sandbox) {
+    let key = |name: &str| format!("{place}.{name}");
+    checks.text(&key("image"), &sandbox.image, "the name of an image, such as \"bzzz-sandbox:1\"", |image| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
+        !image.is_empty() && image.len() <= 255 && image.chars().all(is_sign)
+    });
+    let runtime = sandbox.runtime.as_deref().unwrap_or("runc");
+    checks.text(&key("runtime"), runtime, "the name of a runtime", |name| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
+        !name.is_empty() && name.len() <= 255 && name.chars().all(is_sign)
+    });
+    checks.within(&key("memory"), sandbox.memory, kib(64 << 10), kib(1 << 30));
+    checks.within(&key("cpus"), sandbox.cpus, 0.1, 1024.0);
+    checks.within(&key("pids"), sandbox.pids, 16, 65536);
     let file_systems = [
-        ("sandbox.work_size", sandbox.work_size),
-        ("sandbox.tmp_size", sandbox.tmp_size),
-        ("sandbox.home_size", sandbox.home_size),
+        (key("work_size"), sandbox.work_size),
+        (key("tmp_size"), sandbox.tmp_size),
+        (key("home_size"), sandbox.home_size),
     ];
-    for (key, size) in file_systems {
-        checks.within(key, size, kib(1 << 10), kib(1 << 30));
+    for (key, size) in &file_systems {
+        checks.within(key, *size, kib(1 << 10), kib(1 << 30));
     }
     let sum = file_systems.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(size.bytes()));
     let least = docker::least_memory(sum);
     let [sum, least, shm, free] = [sum, least, SHM_BYTES, docker::MIN_FREE_BYTES].map(HumanSize::from);
+    let keys = ["memory", "work_size", "tmp_size", "home_size"].map(key);
     checks.require(
-        &["sandbox.memory", "sandbox.work_size", "sandbox.tmp_size", "sandbox.home_size"],
+        &keys.each_ref().map(String::as_str),
         sandbox.memory >= least,
         format!("memory is {}, less than {least}", sandbox.memory),
         format!("files are memory: the file systems' {sum}, {shm} for /dev/shm, {free} for programs"),
     );
-    checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
-    checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), u64::from(MAX_CAPTURE_BYTES).into());
-    checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
+}
+
+/// More than any build asks for; each is looked through at every connection.
+const MAX_HOSTS: usize = 100;
+
+/// `is_good`: what counts for all repositories has no problem, which would only be told again for each.
+fn check_repositories(checks: &mut Checks<'_>, sandbox: &Sandbox, is_good: bool) {
+    let mut seen = BTreeSet::new();
+    for repository in &sandbox.repository {
+        let place = format!("{TABLES}[{}]", repository.name);
+        let is_first = seen.insert(repository.name.to_string().to_ascii_lowercase());
+        checks.require(&[&place], is_first, "is there twice", "one table for each repository");
+        let count = repository.allow_hosts.len();
+        let what = format!("names {count} hosts");
+        let key = format!("{place}.allow_hosts");
+        checks.require(&[&key], count <= MAX_HOSTS, what, format!("allowed: at most {MAX_HOSTS}"));
+        let is_possible = repository.allow_hosts.is_empty() || sandbox.backend != SandboxBackend::Bubblewrap;
+        let what = "allows hosts, and sandbox.backend is \"bubblewrap\", whose sandboxes have no network";
+        checks.require(&[&key], is_possible, what, "set sandbox.backend to \"docker\" or \"auto\"");
+        if is_good {
+            check_limits(checks, &place, &sandbox.with(repository));
+        }
+    }
 }
 
 fn check_task(checks: &mut Checks<'_>, task: &Task) {
@@ -310,7 +340,11 @@ pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
     let wants_docker = settings.sandbox.backend == SandboxBackend::Docker;
     let host = settings.sandbox.docker_host.as_deref().filter(|_| wants_docker);
     if let Some(host) = host.filter(|host| !docker::is_socket(host)) {
-        missing(DOCKER_HOST, &format!("is {host:?}"), &format!("name {} there", socket()));
+        let (what, how) = match host.starts_with(docker::NO_CONTEXT) {
+            true => (format!("there is {host}"), "see `docker context ls`, or ".to_owned()),
+            false => (format!("is {host:?}"), String::new()),
+        };
+        missing(DOCKER_HOST, &what, &format!("{how}name {} there", socket()));
     }
     problems
 }

@@ -1,6 +1,6 @@
 //! The known keys: those of `config/default.toml`, in its order, each with the kind of its default.
 
-use config::ValueKind;
+use config::{Value, ValueKind};
 
 use super::layers::Given;
 
@@ -11,9 +11,14 @@ pub(super) enum Kind {
     Size,
     Whole,
     Decimal,
-    /// Of texts; no other lists are known.
+    /// Of texts.
     List,
+    /// Of tables: that of [`TABLES`] alone.
+    Tables,
 }
+
+/// The one key whose values are tables.
+pub(super) const TABLES: &str = "sandbox.repository";
 
 impl Kind {
     fn of(default: &ValueKind) -> Option<Self> {
@@ -41,6 +46,10 @@ impl Kind {
             Self::List => {
                 matches!(value, ValueKind::Array(items) if items.iter().all(|item| is_text(&item.kind)))
             }
+            Self::Tables => {
+                let is_table = |item: &Value| matches!(item.kind, ValueKind::Table(_));
+                matches!(value, ValueKind::Array(items) if items.iter().all(is_table))
+            }
         }
     }
 
@@ -52,6 +61,7 @@ impl Kind {
             Self::Whole => "allowed: a whole number without quotes",
             Self::Decimal => "allowed: a number without quotes, such as 2.0",
             Self::List => "allowed: a list of texts, such as [\"one\", \"two\"]",
+            Self::Tables => "allowed: tables [[sandbox.repository]], each with a name = \"owner/name\"",
         }
     }
 }
@@ -61,7 +71,10 @@ pub(super) struct Known(Vec<(String, Kind)>);
 
 impl Known {
     pub(super) fn of(defaults: &[Given]) -> Self {
-        let kind = |given: &Given| Some((given.key.clone(), Kind::of(&given.value)?));
+        let kind = |given: &Given| match given.key.as_str() {
+            TABLES => Some((given.key.clone(), Kind::Tables)),
+            _ => Some((given.key.clone(), Kind::of(&given.value)?)),
+        };
         Self(defaults.iter().filter_map(kind).collect())
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 
-use config::{Map, Value, ValueKind};
+use config::{Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::known::{Kind, Known};
@@ -106,7 +106,12 @@ fn to_value(value: &DeValue<'_>) -> ValueKind {
         DeValue::Array(items) => {
             ValueKind::Array(items.iter().map(|item| Value::new(None, to_value(item.get_ref()))).collect())
         }
-        DeValue::Table(_) => ValueKind::Table(Map::new()),
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&_, &toml::Spanned<DeValue<'_>>)| {
+                (ToString::to_string(key), Value::new(None, to_value(value.get_ref())))
+            };
+            ValueKind::Table(table.iter().map(entry).collect())
+        }
     }
 }
 
@@ -178,9 +183,10 @@ fn parse(text: &str, kind: Kind) -> ValueKind {
         Kind::Text | Kind::Duration | Kind::Size => as_text(),
         Kind::Whole => trimmed.parse().map_or_else(|_| as_text(), ValueKind::I64),
         Kind::Decimal => trimmed.parse().map_or_else(|_| as_text(), ValueKind::Float),
-        Kind::List if trimmed.starts_with('[') => {
+        Kind::List | Kind::Tables if trimmed.starts_with('[') => {
             DeValue::parse(trimmed).map_or_else(|_| as_text(), |value| to_value(value.get_ref()))
         }
+        Kind::Tables => as_text(),
         Kind::List => {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
             ValueKind::Array(items.map(|item| Value::new(None, item)).collect())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
 use super::check;
-use super::known::Known;
+use super::known::{Known, TABLES};
 use super::layers::{self, Given, Layer};
 use super::problem::{Origin, Problem, SettingsErrors};
 use super::resolve;
@@ -169,6 +169,14 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
             continue;
         };
         let others = base.values().filter(|other| other.key != *key);
+        if key == TABLES {
+            let found = reject_untyped_tables(&others.collect::<Vec<_>>(), &given);
+            if !found.is_empty() {
+                values.insert(key.clone(), default.clone());
+            }
+            problems.extend(found);
+            continue;
+        }
         if let Err(error) = deserialize(others.chain([&given])) {
             let what = match given.value {
                 ValueKind::I64(number) if !(0..=i64::from(u32::MAX)).contains(&number) => {
@@ -178,6 +186,33 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
             };
             problems.push(Problem::at(key, &given.origin, what, ""));
             values.insert(key.clone(), default.clone());
+        }
+    }
+    problems
+}
+
+/// Tries each key of each table alone, so that each one's problem is told with its place.
+fn reject_untyped_tables(others: &[&Given], given: &Given) -> Vec<Problem> {
+    let ValueKind::Array(tables) = &given.value else { return Vec::new() };
+    let problem = |table: Map<String, Value>, place: &str| {
+        let value = ValueKind::Array(vec![Value::new(None, ValueKind::Table(table))]);
+        let alone = Given { value, ..given.clone() };
+        let error = deserialize(others.iter().copied().chain([&alone])).err()?;
+        Some(Problem::at(&format!("{TABLES}{place}"), &given.origin, words(&error), ""))
+    };
+    let mut problems = Vec::new();
+    for (number, table) in (1..).zip(tables) {
+        let ValueKind::Table(keys) = &table.kind else { continue };
+        let name = keys.get("name");
+        let place = name.map_or_else(|| format!("[number {number}]"), |name| format!("[{}]", name.kind));
+        let only_name: Map<_, _> = name.map(|name| ("name".to_owned(), name.clone())).into_iter().collect();
+        if let Some(problem) = problem(only_name.clone(), &place) {
+            problems.push(problem);
+            continue;
+        }
+        for (key, value) in keys {
+            let with_name = only_name.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
+            problems.extend(problem(with_name, &format!("{place}.{key}")));
         }
     }
     problems

@@ -9,6 +9,7 @@ use super::load::{Sources, Values};
 use super::problem::{Origin, Problem};
 use super::secret::{Secret, is_world_readable};
 use super::sections::Settings;
+use crate::docker;
 
 const PATHS: [&str; 4] = ["node.data_dir", "forge.token_file", "hive.key_file", "escalation.auth_value_file"];
 
@@ -50,9 +51,9 @@ pub(super) fn fill_in(values: &mut Values, sources: &Sources) -> Vec<Problem> {
         }
     }
     if text(values, "sandbox.docker_host").is_empty()
-        && let Some(host) = sources.variable("DOCKER_HOST").and_then(|host| host.to_str())
+        && let Some(found) = docker::found_host(|name| Some(sources.variable(name)?.to_str()?.to_owned()))
     {
-        found_out(values, "sandbox.docker_host", host.to_owned(), "DOCKER_HOST");
+        found_out(values, "sandbox.docker_host", found.host, found.from);
     }
     put_placeholders(values);
     for key in PATHS {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::address::HttpUrl;
 use super::secret::Secret;
 use super::units::{HumanDuration, HumanSize};
+use crate::network::HostName;
 
 /// Every setting of a node, checked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -110,7 +111,7 @@ pub enum SandboxBackend {
 pub struct Sandbox {
     #[serde(with = "by_text")]
     pub backend: SandboxBackend,
-    /// From here or from `$DOCKER_HOST`; `None`: the usual socket.
+    /// From here or as the `docker` command finds it; `None`: the usual socket.
     #[serde(with = "or_empty")]
     pub docker_host: Option<String>,
     pub image: String,
@@ -126,6 +127,50 @@ pub struct Sandbox {
     pub command_timeout: HumanDuration,
     pub output_cap: HumanSize,
     pub export_cap: HumanSize,
+    pub repository: Vec<RepositorySandbox>,
+}
+
+/// What the operator decides otherwise for the sandboxes of one repository. What is not given is as in [`Sandbox`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositorySandbox {
+    pub name: RepoId,
+    /// Without any there is no network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_hosts: Vec<HostName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<HumanSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_size: Option<HumanSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmp_size: Option<HumanSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_size: Option<HumanSize>,
+}
+
+impl Sandbox {
+    /// The section as it counts for one repository.
+    pub fn with(&self, repository: &RepositorySandbox) -> Self {
+        Self {
+            image: repository.image.as_ref().unwrap_or(&self.image).clone(),
+            runtime: repository.runtime.clone().or_else(|| self.runtime.clone()),
+            memory: repository.memory.unwrap_or(self.memory),
+            cpus: repository.cpus.unwrap_or(self.cpus),
+            pids: repository.pids.unwrap_or(self.pids),
+            work_size: repository.work_size.unwrap_or(self.work_size),
+            tmp_size: repository.tmp_size.unwrap_or(self.tmp_size),
+            home_size: repository.home_size.unwrap_or(self.home_size),
+            ..self.clone()
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

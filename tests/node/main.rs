@@ -18,6 +18,7 @@ mod hill;
 mod hive;
 mod issues;
 mod model;
+mod network;
 mod people;
 mod replies;
 mod stage;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bzzz::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
-use bzzz_actors::ports::sandbox::{Purpose, SandboxError, Sandboxes};
+use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::Ending;
 
 use crate::place::{MIB, Place, Sizes, output, request, run, text};
@@ -206,4 +206,18 @@ async fn starts_that_are_given_up_leave_no_process() {
         assert!(Instant::now() < deadline, "left: {:?}", with_argument(&mark));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_repository_has_its_own_limits() {
+    let Some(place) = Place::bubblewrap() else { return };
+    let sandboxes = BubblewrapSandboxes::new(place.bubblewrap_options(Sizes::default())).unwrap();
+    let own = place.bubblewrap_options(Sizes { pids: 77, ..Sizes::default() });
+    let sandboxes = sandboxes.with_repository(&"Acme/Rocket".parse().unwrap(), own).unwrap();
+    let spec = place.spec(Purpose::Work);
+    let sandbox = sandboxes.start(&spec).await.unwrap();
+    assert_eq!(output(&*sandbox, 1, "ulimit -u").await, "77\n");
+    let other = SandboxSpec { task: "acme/other#7".parse().unwrap(), ..spec };
+    let sandbox = sandboxes.start(&other).await.unwrap();
+    assert_eq!(output(&*sandbox, 1, "ulimit -u").await, format!("{}\n", Sizes::default().pids));
 }

@@ -7,6 +7,7 @@ mod commands;
 mod docker;
 mod isolation;
 mod lives;
+mod network;
 mod place;
 
 /// Makes a test for each backend of each function, which takes the [`place::Place`] to work in.

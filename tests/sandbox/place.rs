@@ -145,6 +145,7 @@ fn docker_options(folder: &Path, sizes: Sizes) -> DockerOptions {
         work_bytes: sizes.work_bytes,
         tmp_bytes: 32 * MIB,
         home_bytes: 32 * MIB,
+        allowed_hosts: Vec::new(),
         output_cap_bytes: OUTPUT_CAP_BYTES,
         orphan_grace: sizes.orphan_grace,
         data_dir: folder.to_owned(),

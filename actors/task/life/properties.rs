@@ -6,8 +6,8 @@ use proptest::strategy::ValueTree;
 
 use super::{Effect, End, Limits, Phase, Task};
 use crate::task::{
-    Base, CheckResult, Ending, Epoch, Issue, IssueState, ModelUse, Observed, Produced, PullRequestRef, Sha,
-    Step, TaskEvent,
+    Base, CheckResult, ConnectionOutcome, Ending, Epoch, Issue, IssueState, ModelUse, Observed, Produced,
+    PullRequestRef, Sha, Step, TaskEvent,
 };
 
 fn sha(digit: u8) -> Sha {
@@ -66,6 +66,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             base: Base { branch: text(), commit: sha(0) },
             checks: vec![text()],
             sandbox: text(),
+            hosts: vec![],
         },
         8 => TaskEvent::SandboxLost { why: text() },
         9 => TaskEvent::PlanDrafted { plan: text(), usage: ModelUse::default() },
@@ -90,7 +91,8 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         26 => TaskEvent::HumanAnswered { by: text(), text: text() },
         27 => TaskEvent::Cancelled { why: text() },
         28 => TaskEvent::Checkpointed { produced: produced(digit) },
-        29 => TaskEvent::TakenUp,
+        29 if digit % 2 == 0 => TaskEvent::TakenUp,
+        29 => TaskEvent::ConnectionsOmitted { after: 1, allowed: false },
         _ => [
             TaskEvent::GaveUp { reason: text() },
             TaskEvent::CiFinished { commit: sha(digit), failed: vec![text()] },
@@ -267,7 +269,7 @@ proptest! {
                 if loses_sandbox {
                     task = task.step(&TaskEvent::SandboxLost { why: String::new() }).0;
                     let base = Base { branch: String::new(), commit: sha(0) };
-                    task = task.step(&TaskEvent::Prepared { base, checks: vec![], sandbox: String::new() }).0;
+                    task = task.step(&TaskEvent::Prepared { base, checks: vec![], sandbox: String::new(), hosts: vec![] }).0;
                 }
             }
             let reason = task.reached(&limits);
@@ -306,6 +308,25 @@ fn random_lives_reach_the_end() {
     assert!(reached_review > 25, "only {reached_review} of 500 lives reached a pull request");
 }
 
+proptest! {
+    #[test]
+    fn what_a_sandbox_asks_of_the_network_changes_no_task(seeds in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut task = Task::new("a/b#1".parse().unwrap());
+        for seed in seeds {
+            let event = fitting_event(seed, &task);
+            task = task.step(&event).0;
+            let noted = TaskEvent::Connected {
+                host: "crates.io".into(),
+                port: 443,
+                outcome: ConnectionOutcome::Closed,
+                sent_bytes: 1,
+                received_bytes: 1,
+            };
+            prop_assert_eq!(task.clone().step(&noted), (task.clone(), None));
+        }
+    }
+}
+
 #[test]
 fn the_straight_way() {
     let events = [
@@ -315,6 +336,7 @@ fn the_straight_way() {
             base: Base { branch: "main".into(), commit: sha(1) },
             checks: vec!["make test".into()],
             sandbox: "box".into(),
+            hosts: vec![],
         },
         TaskEvent::PlanDrafted { plan: "1. fix it".into(), usage: ModelUse::default() },
         TaskEvent::PlanSettled { reviews: vec![] },

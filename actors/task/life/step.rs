@@ -62,7 +62,7 @@ impl Task {
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
 
-            (Phase::Preparing, E::Prepared { base, checks, sandbox }) => {
+            (Phase::Preparing, E::Prepared { base, checks, sandbox, .. }) => {
                 self.base = Some(base.clone());
                 self.sandbox = Some(sandbox.clone());
                 self.has_unsaved = false;

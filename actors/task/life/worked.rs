@@ -17,7 +17,7 @@ pub fn worked(id: &TaskId, events: &[Recorded]) -> Duration {
     let mut task = Task::new(id.clone());
     let mut worked = Duration::ZERO;
     let mut last_at_ms = 0;
-    for Recorded { at_ms, event, .. } in events {
+    for Recorded { at_ms, event, .. } in events.iter().filter(|it| !it.event.is_of_network()) {
         let begins_anew = task.phase.is_resting() && matches!(event, TaskEvent::Found { .. });
         if begins_anew {
             worked = Duration::ZERO;
@@ -38,7 +38,7 @@ fn is_worked_on(task: &Task) -> bool {
 mod tests {
     use super::*;
     use crate::ports::journal::Seq;
-    use crate::task::{Base, Epoch, Issue, IssueState, Sha};
+    use crate::task::{Base, ConnectionOutcome, Epoch, Issue, IssueState, Sha};
 
     fn id() -> TaskId {
         "a/b#1".parse().unwrap()
@@ -80,7 +80,7 @@ mod tests {
 
     fn prepared() -> TaskEvent {
         let base = Base { branch: "main".into(), commit: "b".repeat(40).parse().unwrap() };
-        TaskEvent::Prepared { base, checks: vec![], sandbox: "box".into() }
+        TaskEvent::Prepared { base, checks: vec![], sandbox: "box".into(), hosts: vec![] }
     }
 
     #[test]
@@ -90,6 +90,23 @@ mod tests {
         events.push((2000, TaskEvent::TakenUp));
         events.push((2007, TaskEvent::SandboxLost { why: String::new() }));
         assert_eq!(worked_s(&events), 20 + 7);
+    }
+
+    #[test]
+    fn what_a_sandbox_asks_of_the_network_changes_nothing() {
+        let mut events = claimed(100);
+        events.push((125, prepared()));
+        let connected = TaskEvent::Connected {
+            host: "crates.io".into(),
+            port: 443,
+            outcome: ConnectionOutcome::Closed,
+            sent_bytes: 1,
+            received_bytes: 2,
+        };
+        // Recorded by a node that came back, before it took the task up again.
+        events.push((1990, connected));
+        events.push((2000, TaskEvent::TakenUp));
+        assert_eq!(worked_s(&events), 20);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A sandbox with the code in it.
 
-use crate::sandbox_actor::Open;
+use crate::sandbox_actor::{Open, Opened};
 use crate::task::repository_policy::{self, RepositoryPolicy};
 use crate::task::{Base, TaskEvent};
 
@@ -22,8 +22,9 @@ impl Tools {
         };
         let tree = self.task.saved.as_ref().map(|it| &it.tree);
         let code = bench.code.code_in(id, &base.commit, tree).await?;
-        let sandbox = self.deps.sandbox.send(Open { epoch: self.task.epoch, code }).await??;
-        Ok(TaskEvent::Prepared { base, checks: policy.checks, sandbox })
+        let Opened { name: sandbox, hosts } =
+            self.deps.sandbox.send(Open { epoch: self.task.epoch, code }).await??;
+        Ok(TaskEvent::Prepared { base, checks: policy.checks, sandbox, hosts })
     }
 
     async fn newest_base(&self) -> Result<Base, Ended> {

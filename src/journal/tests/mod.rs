@@ -250,6 +250,19 @@ async fn a_task_is_unfinished_until_its_last_event_ends_it() {
 }
 
 #[tokio::test]
+async fn what_a_sandbox_asked_of_the_network_begins_no_task_again() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let of_network = |number| Entry {
+        event: TaskEvent::ConnectionsOmitted { after: 1, allowed: false },
+        ..entry(number, "")
+    };
+    let ended = Entry { event: TaskEvent::CleanedUp { diff: None }, ..entry(2, "") };
+    journal.append(vec![entry(1, "a"), of_network(1), entry(2, "a"), ended, of_network(2)]).await.unwrap();
+    assert_eq!(journal.unfinished().await.unwrap(), [task(1)]);
+}
+
+#[tokio::test]
 async fn a_full_disk_loses_nothing_and_records_nothing_of_the_batch() {
     let folder = Folder::new();
     let journal = folder.open();

@@ -153,7 +153,8 @@ impl Journal for MemoryJournal {
         let mut unfinished = Vec::new();
         for task in self.tasks().await? {
             let events = self.events_of(&task, Seq::default()).await?;
-            if !events.last().is_some_and(|it| matches!(it.event.kind(), "cleaned_up" | "claim_lost")) {
+            let last = events.iter().rfind(|it| !it.event.is_of_network());
+            if !last.is_some_and(|it| matches!(it.event.kind(), "cleaned_up" | "claim_lost")) {
                 unfinished.push(task);
             }
         }

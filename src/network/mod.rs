@@ -1,0 +1,237 @@
+//! The network of sandboxes whose repository the operator gave an allow-list: a proxy in the node's process, behind a unix
+//! socket of each sandbox's own.
+//!
+//! A sandbox has no network interface either way. The folder of the socket is mounted into it, read only, and sandboxd relays a
+//! port of its loopback interface there. `proxy` decides, by the operator's list alone: HTTP CONNECT to port 443 of an exact
+//! host whose name leads to a public address, which is resolved once; `transfer` keeps the limits; `record` tells the journal.
+//!
+//! Invariants: the folder is named by the sandbox's name alone, so that a node that comes back makes the socket anew where the
+//! sandbox of its earlier life looks for it. Nothing here reads what passes: an allowed host may be anything's front, and is
+//! trusted by the operator as a whole.
+
+mod address;
+mod host;
+mod limits;
+mod outside;
+mod proxy;
+mod record;
+mod refusal;
+mod request;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bzzz_actors::ports::sandbox::SandboxSpec;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+pub use host::HostName;
+pub use limits::Limits;
+pub use outside::{Outside, PublicInternet};
+use proxy::Proxy;
+pub use record::{MAX_ALLOWED, MAX_REFUSED, Reporter, Reports, reports};
+
+/// In the data folder. Not among what a starting node throws away: a sandbox that goes on has a folder of it mounted.
+const FOLDER: &str = "network";
+
+/// The socket's name in its folder.
+const SOCKET: &str = "proxy";
+
+/// Where a sandbox finds the folder.
+pub(crate) const MOUNT: &str = "/network";
+
+/// How much of the hash of a sandbox's name names its folder.
+const HASH_DIGITS: usize = 16;
+
+/// Only the node's user gets to the sockets on the host; in a sandbox the folder itself is the mount, and its user is
+/// another.
+const OUTER_MODE: u32 = 0o700;
+const FOLDER_MODE: u32 = 0o755;
+const SOCKET_MODE: u32 = 0o666;
+
+/// Where sandboxd finds the socket.
+pub(crate) fn socket_in_sandbox() -> String {
+    format!("{MOUNT}/{SOCKET}")
+}
+
+/// What commands are told of the proxy, in the variables that programs look for. For plain http too: the proxy's refusal has
+/// words.
+pub(crate) fn environment() -> Vec<(&'static str, String)> {
+    let proxy = format!("http://127.0.0.1:{}", sandboxd::RELAY_PORT);
+    let none = "localhost,127.0.0.1,::1";
+    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+    let mut variables: Vec<_> = proxies.map(|name| (name, proxy.clone())).into();
+    variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, none.to_owned())));
+    variables
+}
+
+/// The proxies of a node.
+#[derive(Clone)]
+pub struct Networks {
+    folder: PathBuf,
+    outside: Arc<dyn Outside>,
+    limits: Limits,
+    reporter: Reporter,
+    /// By the sandbox's name.
+    open: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    running: TaskTracker,
+}
+
+impl Networks {
+    /// # Arguments
+    /// `outside` is [`PublicInternet`] anywhere but in tests.
+    pub fn new(data_dir: &Path, outside: Arc<dyn Outside>, limits: Limits, reporter: Reporter) -> Self {
+        let running = TaskTracker::new();
+        running.close();
+        Self { folder: data_dir.join(FOLDER), outside, limits, reporter, open: Arc::default(), running }
+    }
+
+    /// Makes the socket of the sandbox `name`, in place of the one there if there is one, and serves it.
+    ///
+    /// # Errors
+    /// When the folder or the socket can't be made.
+    pub fn open(&self, spec: &SandboxSpec, name: &str, allowed: &[HostName]) -> io::Result<Network> {
+        let ended = CancellationToken::new();
+        // First of all, so that nobody sweeps its folder away.
+        let before = self.lock().insert(name.to_owned(), ended.clone());
+        if let Some(before) = before {
+            before.cancel();
+        }
+        let network = Network {
+            name: name.to_owned(),
+            folder: self.folder_of(name),
+            allowed: allowed.iter().map(HostName::to_string).collect(),
+            ended: ended.clone(),
+            networks: self.clone(),
+        };
+        make_folder(&self.folder, OUTER_MODE)?;
+        make_folder(&network.folder, FOLDER_MODE)?;
+        let listener = bind(&network.folder)?;
+        let proxy = Arc::new(Proxy {
+            task: spec.task.clone(),
+            epoch: spec.epoch,
+            allowed: allowed.to_vec(),
+            limits: self.limits,
+            outside: self.outside.clone(),
+            reporter: self.reporter.clone(),
+            left: self.limits.sandbox_bytes.into(),
+            ended,
+        });
+        self.running.spawn(proxy.serve(listener, self.running.clone()));
+        Ok(network)
+    }
+
+    /// The folder of a sandbox's socket, whether it is there or not.
+    fn folder_of(&self, name: &str) -> PathBuf {
+        let hash = blake3::hash(name.as_bytes()).to_hex();
+        self.folder.join(&hash[..HASH_DIGITS])
+    }
+
+    /// Removes the folders that belong to none of the sandboxes `kept`, and to none that is open.
+    pub fn sweep(&self, kept: &HashSet<String>) {
+        let wanted: HashSet<PathBuf> = {
+            let open = self.lock();
+            kept.iter().chain(open.keys()).map(|name| self.folder_of(name)).collect()
+        };
+        let found = match fs::read_dir(&self.folder) {
+            Ok(found) => found,
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return,
+            Err(problem) => return warn!(folder = %self.folder.display(), %problem, "not swept"),
+        };
+        for folder in found.filter_map(Result::ok).map(|entry| entry.path()) {
+            if !wanted.contains(&folder) {
+                remove_folder(&folder);
+            }
+        }
+    }
+
+    /// Ends every proxy, and returns when all their connections are over and reported.
+    pub async fn close(&self) {
+        for (_, ended) in self.lock().drain() {
+            ended.cancel();
+        }
+        self.running.wait().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+        // Nothing that is done under the lock can leave the map half changed.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The proxy of one sandbox. It ends when this is dropped, and its socket stays, for one who takes the sandbox over.
+pub struct Network {
+    name: String,
+    /// To be mounted at [`MOUNT`].
+    pub(crate) folder: PathBuf,
+    pub(crate) allowed: Vec<String>,
+    ended: CancellationToken,
+    networks: Networks,
+}
+
+impl Network {
+    /// The end of the sandbox: nothing stays.
+    pub fn remove(&self) {
+        if self.end() {
+            remove_folder(&self.folder);
+        }
+    }
+
+    /// Returns whether there is no other of its name by now.
+    fn end(&self) -> bool {
+        self.ended.cancel();
+        let mut open = self.networks.lock();
+        let is_last = open.get(&self.name).is_none_or(CancellationToken::is_cancelled);
+        if is_last {
+            open.remove(&self.name);
+        }
+        is_last
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A folder of this mode, whatever the process's mask.
+fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => return Err(problem),
+        _ => {}
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// By way of the folder's descriptor: a socket's path may be 107 bytes long, and a data folder may stand deep.
+fn bind(folder: &Path) -> io::Result<UnixListener> {
+    let socket = folder.join(SOCKET);
+    match fs::remove_file(&socket) {
+        Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(problem),
+        _ => {}
+    }
+    let descriptor = File::open(folder)?;
+    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", descriptor.as_raw_fd()))?;
+    fs::set_permissions(&socket, Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener)
+}
+
+fn remove_folder(folder: &Path) {
+    match fs::remove_dir_all(folder) {
+        Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+            warn!(folder = %folder.display(), %problem, "not removed; the next start of the node removes it");
+        }
+        _ => {}
+    }
+}
