@@ -37,7 +37,11 @@ fn problem_of_name(name: &str) -> Option<&'static str> {
 /// `.git`, also as file systems spell it that fold case, drop dots and spaces at the end, know short names, streams,
 /// or signs that can't be seen.
 fn is_dot_git(name: &str) -> bool {
-    let is_ignorable = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let is_ignorable = |c: char| {
+        matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{feff}')
+            || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}')
+    };
     let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
     let folded = visible.to_ascii_lowercase();
     let before_stream = folded.split(':').next().unwrap_or_default();
@@ -139,6 +143,7 @@ mod tests {
             ".git.",
             ".git::$INDEX_ALLOCATION/x",
             ".g\u{200c}it/config",
+            "\u{200b}.git/config",
             "-rf",
             "a/--help",
             "../x",

@@ -274,7 +274,7 @@ const SCHEDULING: &[&str] = &[
 ];
 
 const LIMITS: &[&str] =
-    &["getrandom", "getrlimit", "getrusage", "prlimit64", "setrlimit", "sysinfo", "uname"];
+    &["getrandom", "getrlimit", "getrusage", "setrlimit", "sysinfo", "uname"];
 
 const SOCKETS: &[&str] = &[
     "accept",
@@ -333,6 +333,8 @@ pub(crate) const CONDITIONAL: &[(&str, &[Condition])] = &[
         "socket",
         &[Condition { argument: 0, must: Must::Equal(16) }, Condition { argument: 2, must: Must::Equal(0) }],
     ),
+    // The caller's own limits. Those of sandboxd, which is the same user's, could be lowered until the kernel kills it.
+    ("prlimit64", &[Condition { argument: 0, must: Must::Equal(0) }]),
     // The ordinary personality, and the question which one it is.
     ("personality", &[Condition { argument: 0, must: Must::Equal(0) }]),
     ("personality", &[Condition { argument: 0, must: Must::Equal(0xffff_ffff) }]),
