@@ -47,9 +47,9 @@ fn bundle_error(error: GitError) -> CodeError {
         GitError::TimedOut { limit, .. } => {
             refused(format!("the change takes more than {limit:?} to unpack and to compare: make it smaller"))
         }
-        GitError::Failed { .. } if is_over_a_limit(&error.to_string()) => {
-            refused(format!("the change takes more than may be used to compare it: make it smaller ({error})"))
-        }
+        GitError::Failed { .. } if is_over_a_limit(&error.to_string()) => refused(format!(
+            "the change takes more than may be used to compare it: make it smaller ({error})"
+        )),
         other => code_error(other),
     }
 }

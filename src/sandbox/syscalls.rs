@@ -273,8 +273,7 @@ const SCHEDULING: &[&str] = &[
     "setpriority",
 ];
 
-const LIMITS: &[&str] =
-    &["getrandom", "getrlimit", "getrusage", "setrlimit", "sysinfo", "uname"];
+const LIMITS: &[&str] = &["getrandom", "getrlimit", "getrusage", "setrlimit", "sysinfo", "uname"];
 
 const SOCKETS: &[&str] = &[
     "accept",

@@ -240,7 +240,8 @@ async fn a_forged_author_committer_and_message() {
     let store = ["hash-object", "-t", "commit", "-w", "--stdin"];
     let forged = git_with(&sandbox.tree, &store, forged.as_bytes());
     let made = published(&stage, &forged).await;
-    let bzzz = |role: &str| made.lines().any(|line| line.starts_with(&format!("{role} Bzzz <bzzz@example.org> ")));
+    let bzzz =
+        |role: &str| made.lines().any(|line| line.starts_with(&format!("{role} Bzzz <bzzz@example.org> ")));
     assert!(bzzz("author") && bzzz("committer"), "{made}");
     assert!(!made.contains("aya") && !made.contains("gpgsig") && made.ends_with("\n\nAdd new"), "{made}");
 }

@@ -177,14 +177,18 @@ async fn a_frame_without_end() {
 
 async fn a_message_of_another_kind() {
     let mut hello = Vec::new();
-    frame::encode(&HostFrame::Run(Job {
-        number: 1,
-        script: "x".into(),
-        cwd: "/".into(),
-        input: sandboxd::Input::Nothing,
-        output: sandboxd::Output::Streamed { max_bytes: u64::MAX },
-        timeout_ms: 1,
-    }), &mut hello).unwrap();
+    frame::encode(
+        &HostFrame::Run(Job {
+            number: 1,
+            script: "x".into(),
+            cwd: "/".into(),
+            input: sandboxd::Input::Nothing,
+            output: sandboxd::Output::Streamed { max_bytes: u64::MAX },
+            timeout_ms: 1,
+        }),
+        &mut hello,
+    )
+    .unwrap();
     loses(&hello, "broke its protocol").await;
 }
 
@@ -243,7 +247,8 @@ async fn a_signal_that_there_is_not() {
 
 async fn a_duration_of_half_a_million_years() {
     let ending = Ending::Exited { code: 0 };
-    let frame = SandboxFrame::Finished { job: 1, ending, duration_us: u64::MAX, left_out: u64::MAX, oom_kills: 0 };
+    let frame =
+        SandboxFrame::Finished { job: 1, ending, duration_us: u64::MAX, left_out: u64::MAX, oom_kills: 0 };
     let (_session, outcome, _fake) = answered(&wire(&frame)).await;
     assert!(outcome.unwrap().duration < Duration::from_secs(60));
     well().await;

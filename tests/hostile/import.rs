@@ -93,7 +93,8 @@ impl Stage {
         let mut object = Vec::new();
         for (mode, name, id) in entries {
             object.extend([mode.as_bytes(), b" ", name.as_bytes(), b"\0"].concat());
-            object.extend((0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()));
+            object
+                .extend((0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()));
         }
         let store = ["hash-object", "-t", "tree", "--literally", "-w", "--stdin"];
         git_with(&self.sandbox.tree, &store, &object)

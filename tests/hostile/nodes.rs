@@ -62,7 +62,7 @@ fn a_hostile_repository_and_a_hostile_model() {
         replies.extend(commands.map(sh));
         let undone = |command: &str| [DONE.to_owned(), sh(command)];
         replies.extend(undone("rm -rf vendor"));
-        replies.extend(undone("git checkout -q .github || { rm -rf .git/hooks .git/config.lock; git -c core.fsmonitor=false checkout -q .github; }"));
+        replies.extend(undone("git config --remove-section filter.bad; git config --unset core.fsmonitor; rm -rf .git/hooks .git/index.lock; git checkout -q .github"));
         replies.extend(undone("rm users"));
         replies.extend([DONE, DONE].map(str::to_owned));
         let hostile = hill.issue(&repo, replies);
@@ -92,7 +92,8 @@ fn a_hostile_repository_and_a_hostile_model() {
 fn a_model_that_insists_on_a_workflow() {
     on_a_hill(async |hill| {
         let repo = hill.repository("workflow", &["test -s fuel"]).await;
-        let edit = sh("echo full >fuel; mkdir -p .github/workflows; echo 'on: push' >.github/workflows/x.yml");
+        let edit =
+            sh("echo full >fuel; mkdir -p .github/workflows; echo 'on: push' >.github/workflows/x.yml");
         let hostile = hill.issue(&repo, [PLAN, &edit, DONE, DONE, DONE, DONE]);
         let node = hill.node_with("a", |settings| settings.task.max_check_rounds = 2).await;
         let story = node.until_over(&hostile).await;
@@ -106,11 +107,11 @@ fn a_model_that_insists_on_a_workflow() {
 fn a_model_that_looks_for_the_token() {
     on_a_hill(async |hill| {
         let repo = hill.repository("token", &["test -s fuel"]).await;
-        // In two pieces, so that the command does not find itself.
-        let (start, end) = TOKEN.split_at(5);
+        // A pattern that does not find itself.
+        let (first, rest) = TOKEN.split_at(1);
         let search = format!(
-            "t={start}\"\"{end}; {{ env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; }} | grep -v '^t=' | grep -c \"$t\"; \
-             grep -rsl \"$t\" / --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr; \
+            "{{ env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; }} | grep -c '[{first}]{rest}'; \
+             grep -rsl '[{first}]{rest}' / --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr; \
              grep -rsE 'https?://|file://|127\\.0\\.0\\.1' .git/config .git/packed-refs .git/FETCH_HEAD; git remote; echo searched"
         );
         let hostile = hill.issue(&repo, [PLAN, &sh(&search), FUEL, DONE, DONE]);

@@ -67,7 +67,8 @@ async fn a_git_folder_by_its_short_name() {
 
 async fn a_git_folder_with_a_sign_of_no_width() {
     let stage = Stage::new().await;
-    for name in [".g\u{200c}it", "\u{200b}.git", ".git\u{feff}", "\u{202e}.git", ".gi\u{2060}t", ".\u{ad}git"] {
+    for name in [".g\u{200c}it", "\u{200b}.git", ".git\u{feff}", "\u{202e}.git", ".gi\u{2060}t", ".\u{ad}git"]
+    {
         stage.refused_folder(name.as_bytes(), "").await;
     }
 }
@@ -274,7 +275,8 @@ async fn an_edited_workflow() {
         stage.refused(stage.sandbox.export(), "no node may change it").await;
         std::fs::remove_file(stage.sandbox.tree.join(name)).unwrap();
     }
-    let allowing = Stage::with(|it| it.limits.allowed_sensitive = vec![".github/workflows/".to_owned()]).await;
+    let allowing =
+        Stage::with(|it| it.limits.allowed_sensitive = vec![".github/workflows/".to_owned()]).await;
     allowing.sandbox.write(".github/workflows/x.yml", "on: push\n");
     assert_eq!(allowing.import(allowing.sandbox.export()).await.unwrap().files, 1, "the operator's word");
 }

@@ -13,53 +13,121 @@ use crate::place::{Place, output};
 
 /// Attacks after which the work comes out as if there had been none.
 const HARMLESS: &[(&str, &str)] = &[
-    ("hooks", "for it in post-index-change pre-commit post-checkout reference-transaction update; do \
-               printf '#!/bin/sh\\ntouch /tmp/ran\\nsleep 1000\\n' >.git/hooks/$it; chmod +x .git/hooks/$it; done"),
-    ("a_folder_of_hooks", "mkdir /tmp/hooks; printf '#!/bin/sh\\ntouch /tmp/ran\\n' >/tmp/hooks/post-index-change; chmod +x /tmp/hooks/*; \
-                           git config core.hooksPath /tmp/hooks; git config --global core.hooksPath /tmp/hooks"),
-    ("a_clean_filter", "git config filter.bad.clean 'touch /tmp/ran; sleep 1000'; git config filter.bad.required true; \
-                        echo '* filter=bad' >.git/info/attributes"),
-    ("a_smudge_filter", "git config --global filter.bad.smudge 'touch /tmp/ran; sleep 1000'; echo '* filter=bad' >.git/info/attributes"),
-    ("a_filter_process", "git config filter.bad.process 'touch /tmp/ran; sleep 1000'; echo '* filter=bad' >.git/info/attributes"),
-    ("a_monitor_of_the_file_system", "git config core.fsmonitor 'touch /tmp/ran; sleep 1000'; git config --global core.fsmonitor 'touch /tmp/ran'"),
-    ("an_external_diff", "git config diff.external 'touch /tmp/ran'; git config --global diff.external 'touch /tmp/ran'"),
-    ("a_text_conversion", "git config diff.bad.textconv 'touch /tmp/ran'; git config diff.bad.command 'touch /tmp/ran'; echo '* diff=bad' >.git/info/attributes"),
-    ("a_merge_driver", "git config merge.bad.driver 'touch /tmp/ran'; echo '* merge=bad' >.git/info/attributes"),
-    ("an_alias_an_editor_and_a_pager", "for it in alias.add alias.bundle core.editor core.pager core.sshCommand credential.helper gpg.program; do \
-                                        git config $it '!touch /tmp/ran'; git config --global $it '!touch /tmp/ran'; done"),
-    ("ignoring_everything", "git config --global core.excludesFile /tmp/all; echo '*' >/tmp/all; mkdir -p ~/.config/git; \
-                             echo '*' >~/.config/git/ignore; echo '*' >.git/info/exclude"),
-    ("an_included_configuration", "printf '[include]\\n\\tpath = /proc/self/environ\\n\\tpath = /dev/zero\\n' >>.git/config"),
-    ("alternates", "mkdir -p .git/objects/info; printf '/etc\\n/proc/1/root\\n../../../../..\\n' >.git/objects/info/alternates"),
-    ("grafts_and_replaced_objects", "echo \"$(git rev-parse HEAD)\" >.git/info/grafts; git replace --graft HEAD 2>/dev/null; \
-                                     git replace -f \"$(git rev-parse HEAD:README.md)\" \"$(git rev-parse HEAD:src/engine.rs)\""),
+    (
+        "hooks",
+        "for it in post-index-change pre-commit post-checkout reference-transaction update; do \
+               printf '#!/bin/sh\\ntouch /tmp/ran\\nsleep 1000\\n' >.git/hooks/$it; chmod +x .git/hooks/$it; done",
+    ),
+    (
+        "a_folder_of_hooks",
+        "mkdir /tmp/hooks; printf '#!/bin/sh\\ntouch /tmp/ran\\n' >/tmp/hooks/post-index-change; chmod +x /tmp/hooks/*; \
+                           git config core.hooksPath /tmp/hooks; git config --global core.hooksPath /tmp/hooks",
+    ),
+    (
+        "a_clean_filter",
+        "git config filter.bad.clean 'touch /tmp/ran; sleep 1000'; git config filter.bad.required true; \
+                        echo '* filter=bad' >.git/info/attributes",
+    ),
+    (
+        "a_smudge_filter",
+        "git config --global filter.bad.smudge 'touch /tmp/ran; sleep 1000'; echo '* filter=bad' >.git/info/attributes",
+    ),
+    (
+        "a_filter_process",
+        "git config filter.bad.process 'touch /tmp/ran; sleep 1000'; echo '* filter=bad' >.git/info/attributes",
+    ),
+    (
+        "a_monitor_of_the_file_system",
+        "git config core.fsmonitor 'touch /tmp/ran; sleep 1000'; git config --global core.fsmonitor 'touch /tmp/ran'",
+    ),
+    (
+        "an_external_diff",
+        "git config diff.external 'touch /tmp/ran'; git config --global diff.external 'touch /tmp/ran'",
+    ),
+    (
+        "a_text_conversion",
+        "git config diff.bad.textconv 'touch /tmp/ran'; git config diff.bad.command 'touch /tmp/ran'; echo '* diff=bad' >.git/info/attributes",
+    ),
+    (
+        "a_merge_driver",
+        "git config merge.bad.driver 'touch /tmp/ran'; echo '* merge=bad' >.git/info/attributes",
+    ),
+    (
+        "an_alias_an_editor_and_a_pager",
+        "for it in alias.add alias.bundle core.editor core.pager core.sshCommand credential.helper gpg.program; do \
+                                        git config $it '!touch /tmp/ran'; git config --global $it '!touch /tmp/ran'; done",
+    ),
+    (
+        "ignoring_everything",
+        "git config --global core.excludesFile /tmp/all; echo '*' >/tmp/all; mkdir -p ~/.config/git; \
+                             echo '*' >~/.config/git/ignore; echo '*' >.git/info/exclude",
+    ),
+    (
+        "an_included_configuration",
+        "printf '[include]\\n\\tpath = /proc/self/environ\\n\\tpath = /dev/zero\\n' >>.git/config",
+    ),
+    (
+        "alternates",
+        "mkdir -p .git/objects/info; printf '/etc\\n/proc/1/root\\n../../../../..\\n' >.git/objects/info/alternates",
+    ),
+    (
+        "grafts_and_replaced_objects",
+        "echo \"$(git rev-parse HEAD)\" >.git/info/grafts; git replace --graft HEAD 2>/dev/null; \
+                                     git replace -f \"$(git rev-parse HEAD:README.md)\" \"$(git rev-parse HEAD:src/engine.rs)\"",
+    ),
     ("a_broken_index", "echo garbage >.git/config; echo garbage >.git/index; touch .git/index.lock"),
     ("a_broken_head", "echo garbage >.git/HEAD; rm -rf .git/refs"),
     ("no_git_folder", "rm -rf .git"),
     ("another_git_folder", "rm -rf .git; git init -q . && git add -Af && git commit -qm anew"),
     ("a_git_folder_that_is_a_file", "rm -rf .git; echo 'gitdir: /tmp' >.git"),
     ("a_git_folder_that_is_a_link", "rm -rf .git; ln -s /tmp .git"),
-    ("a_sparse_and_assumed_index", "git update-index --assume-unchanged README.md; git update-index --skip-worktree src/engine.rs; \
-                                    git config core.sparseCheckout true; echo none >.git/info/sparse-checkout"),
+    (
+        "a_sparse_and_assumed_index",
+        "git update-index --assume-unchanged README.md; git update-index --skip-worktree src/engine.rs; \
+                                    git config core.sparseCheckout true; echo none >.git/info/sparse-checkout",
+    ),
     ("locks_of_the_store", "touch /work/.bzzz/store/index.lock; echo garbage >/work/.bzzz/store/index"),
     ("no_store", "rm -rf /work/.bzzz"),
-    ("hooks_of_the_store", "mkdir -p /work/.bzzz/store/hooks; for it in post-index-change reference-transaction; do \
+    (
+        "hooks_of_the_store",
+        "mkdir -p /work/.bzzz/store/hooks; for it in post-index-change reference-transaction; do \
                             printf '#!/bin/sh\\ntouch /tmp/ran\\n' >/work/.bzzz/store/hooks/$it; chmod +x /work/.bzzz/store/hooks/$it; done; \
-                            git --git-dir /work/.bzzz/store config core.fsmonitor 'touch /tmp/ran'"),
+                            git --git-dir /work/.bzzz/store config core.fsmonitor 'touch /tmp/ran'",
+    ),
 ];
 
 /// Attacks that are refused, and what the model is told; then what undoes them.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
-    ("a_repository_in_the_repository", "git init -q sub && git -C sub commit -q --allow-empty -m x", "sub", "rm -rf sub"),
-    ("a_nested_git_folder_of_another_case", "mkdir -p sub/.GIT && echo x >sub/.GIT/config", "sub/.GIT", "rm -rf sub"),
+    (
+        "a_repository_in_the_repository",
+        "git init -q sub && git -C sub commit -q --allow-empty -m x",
+        "sub",
+        "rm -rf sub",
+    ),
+    (
+        "a_nested_git_folder_of_another_case",
+        "mkdir -p sub/.GIT && echo x >sub/.GIT/config",
+        "sub/.GIT",
+        "rm -rf sub",
+    ),
     ("a_link_to_the_host", "ln -s /etc/passwd users", "symbolic link", "rm users"),
     ("a_link_through_a_link", "ln -s . here; ln -s here/../.. up", "symbolic link", "rm here up"),
-    ("a_bottomless_folder", "python3 -c 'import os\nfor _ in range(500): os.mkdir(\"d\"); os.chdir(\"d\")\nopen(\"x\", \"w\")'", "d/d", "rm -rf d"),
+    (
+        "a_bottomless_folder",
+        "python3 -c 'import os\nfor _ in range(500): os.mkdir(\"d\"); os.chdir(\"d\")\nopen(\"x\", \"w\")'",
+        "d/d",
+        "rm -rf d",
+    ),
     ("a_name_of_noise", "touch \"$(printf 'a\\x1b[2Jb')\"", "control character", "rm -f a*b"),
     ("an_option_for_a_name", "touch -- --exec=sh", "dash", "rm -- --exec=sh"),
     ("a_file_that_nobody_may_read", "echo x >closed; chmod 000 closed", "Permission denied", "rm -f closed"),
     ("a_file_that_is_too_large", "head -c 12M /dev/zero >big", "12582912 bytes", "rm big"),
-    ("a_work_tree_that_leads_elsewhere", "cd /; mv /work/repo /work/away; ln -s /etc /work/repo", "/work/repo", "cd /; rm /work/repo; mv /work/away /work/repo"),
+    (
+        "a_work_tree_that_leads_elsewhere",
+        "cd /; mv /work/repo /work/away; ln -s /etc /work/repo",
+        "can't",
+        "cd /; rm /work/repo; mv /work/away /work/repo",
+    ),
 ];
 
 pub(crate) const NAMES: &[&str] = &names();
@@ -95,7 +163,9 @@ impl Bench<'_> {
             Err(other) => panic!("{other}"),
         };
         match self.node.import(&task(), &self.base, bundle).await {
-            Ok(tree) => Ok(tree.diff.lines().filter(|it| it.starts_with("diff ")).map(str::to_owned).collect()),
+            Ok(tree) => {
+                Ok(tree.diff.lines().filter(|it| it.starts_with("diff ")).map(str::to_owned).collect())
+            }
             Err(CodeError::Refused(text)) => Err(text),
             Err(other) => panic!("{other}"),
         }
@@ -135,7 +205,8 @@ async fn try_all(place: &Place) {
         output(&*sandbox, step - 1, &format!("{attack}; true")).await;
         let told = bench.taken().await;
         println!("{name}: {told:?}");
-        let is_clean = |text: &String| text.contains(words) && !text.contains(|c: char| c.is_control() && c != '\n');
+        let is_clean =
+            |text: &String| text.contains(words) && !text.contains(|c: char| c.is_control() && c != '\n');
         if !told.as_ref().is_err_and(is_clean) {
             failed.push(format!("{name}: {told:?}"));
         }

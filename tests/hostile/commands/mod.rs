@@ -78,7 +78,9 @@ impl Attack {
             Held::Says(words) => outcome.ending.is_success() && said == *words,
             Held::OneOf(all) => outcome.ending.is_success() && all.contains(&said.as_str()),
             Held::Contains(words) => outcome.ending.is_success() && said.contains(words),
-            Held::Fails(words) => matches!(outcome.ending, Ending::Exited { code } if code != 0) && said.contains(words),
+            Held::Fails(words) => {
+                matches!(outcome.ending, Ending::Exited { code } if code != 0) && said.contains(words)
+            }
             Held::TimesOut => matches!(outcome.ending, Ending::TimedOut { .. }),
             Held::Survived => true,
         };
@@ -111,7 +113,12 @@ async fn try_all(place: &Place) -> Result<(), Vec<String>> {
             Ok(seen) => println!("{}: {}", attack.name, seen.trim_end().escape_default()),
             Err(problem) => failed.push(problem),
         }
-        failed.extend(goes_on(&*sandbox, step + 1).await.map_err(|problem| format!("after {}: {problem}", attack.name)).err());
+        failed.extend(
+            goes_on(&*sandbox, step + 1)
+                .await
+                .map_err(|problem| format!("after {}: {problem}", attack.name))
+                .err(),
+        );
         if sandbox.is_lost() {
             break;
         }
