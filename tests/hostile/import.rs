@@ -101,6 +101,26 @@ impl Stage {
     }
 }
 
+/// Objects that git's own commands would not make of a work tree.
+impl Sandbox {
+    /// The base's tree with `entries` put over it, each "MODE KIND ID\tNAME" as `git mktree` takes them: git's own
+    /// commands would refuse most of what is tried here.
+    pub(crate) fn tree_with(&self, entries: &[&str]) -> String {
+        let mut lines: Vec<String> =
+            self.git(&["ls-tree", self.base.as_str()]).lines().map(str::to_owned).collect();
+        lines.extend(entries.iter().map(|e| (*e).to_owned()));
+        git_with(&self.tree, &["mktree", "--missing"], lines.join("\n").as_bytes())
+    }
+
+    pub(crate) fn folder_with(&self, entries: &[&str]) -> String {
+        git_with(&self.tree, &["mktree", "--missing"], entries.join("\n").as_bytes())
+    }
+
+    pub(crate) fn blob(&self, content: impl AsRef<[u8]>) -> String {
+        git_with(&self.tree, &["hash-object", "-w", "--stdin"], content.as_ref())
+    }
+}
+
 /// These bytes as a bundle.
 pub(crate) fn bundle_of_bytes(bytes: &[u8]) -> WorkBundle {
     let folder = tempfile::tempdir().unwrap();

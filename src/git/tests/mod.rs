@@ -4,6 +4,5 @@ mod claims;
 mod code;
 mod collect;
 mod fixture;
-mod hostile;
 mod killed;
 mod server;

@@ -8,7 +8,7 @@ const KNOBS: &str = "for it in /proc/sysrq-trigger /proc/sys/kernel/core_pattern
     /proc/self/setgroups /proc/timer_stats /sys/kernel/uevent_helper /sys/power/state /sys/kernel/mm/ksm/run; do \
     (echo x >$it) 2>/dev/null && echo $it; done; \
     find /proc/sys /proc/irq /proc/bus /proc/fs /sys ! -type l -writable 2>/dev/null \
-    | grep -vE '^/proc/sys/(fs/mqueue/.*|kernel/(auto_msgmni|msg.*|sem.*|shm.*|ns_last_pid))$'; true";
+    | grep -vE '^/proc/sys/(fs/mqueue/.*|kernel/(auto_msgmni|msg.*|sem.*|shm.*|ns_last_pid|pid_max))$'; true";
 
 const CGROUPS: &str = "for it in $(find /sys/fs/cgroup -name 'release_agent' -o -name 'cgroup.procs' -o -name 'memory.max' \
     -o -name 'memory.limit_in_bytes' -o -name 'pids.max' -o -name 'devices.allow' 2>/dev/null); do \

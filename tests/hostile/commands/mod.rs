@@ -73,7 +73,8 @@ impl Attack {
     /// What held; the error is what did not.
     fn judge(&self, outcome: &CommandOutcome, took: Duration) -> Result<String, String> {
         let said = text(outcome);
-        let seen = format!("{:?}: {}", outcome.ending, said.chars().take(300).collect::<String>());
+        let shown: String = said.trim_end().escape_default().take(160).collect();
+        let seen = format!("{:?} after {took:.1?}: {shown}", outcome.ending);
         let held = match &self.held {
             Held::Says(words) => outcome.ending.is_success() && said == *words,
             Held::OneOf(all) => outcome.ending.is_success() && all.contains(&said.as_str()),
@@ -86,7 +87,7 @@ impl Attack {
         };
         match held && took < self.timeout + SLACK {
             true => Ok(seen),
-            false => Err(format!("{} after {took:?}: {seen}", self.name)),
+            false => Err(format!("{}: {seen}", self.name)),
         }
     }
 }
@@ -105,12 +106,13 @@ async fn try_all(place: &Place) -> Result<(), Vec<String>> {
         let command = watch.fill_in(&attack.command);
         let started = Instant::now();
         let outcome = sandbox.run(&request(step, &command, attack.timeout)).await;
+        let took = started.elapsed();
         let judged = match outcome {
-            Ok(outcome) => attack.judge(&outcome, started.elapsed()),
+            Ok(outcome) => attack.judge(&outcome, took),
             Err(error) => Err(format!("{}: {error}", attack.name)),
         };
         match judged {
-            Ok(seen) => println!("{}: {}", attack.name, seen.trim_end().escape_default()),
+            Ok(seen) => println!("{}: {seen}", attack.name),
             Err(problem) => failed.push(problem),
         }
         failed.extend(

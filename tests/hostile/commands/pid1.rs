@@ -87,8 +87,8 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack {
             timeout: PATIENCE,
             ..python(
-                "ten_thousand_orphans_for_pid_1",
-                "for _ in range(10000):\n  child = os.fork()\n  if child == 0:\n    if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.waitpid(child, 0)\nprint(\"tried\")",
+                "a_thousand_orphans_for_pid_1",
+                "for _ in range(1000):\n  child = os.fork()\n  if child == 0:\n    if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.waitpid(child, 0)\nprint(\"tried\")",
                 Says("tried\n"),
             )
         },

@@ -43,11 +43,6 @@ pub(super) fn attacks() -> Vec<Attack> {
             "resource.setrlimit(7, (resource.getrlimit(7)[1],) * 2)\nattempt(resource.setrlimit, 7, (1 << 20, 1 << 20))",
             Fails("not allowed"),
         ),
-        python(
-            "shared_memory_that_stays",
-            "call_shmget = C.shmget(0x627a, 1 << 20, 0o1666)\nprint(call_shmget >= 0)",
-            Survived,
-        ),
         python("a_process_group_of_everybody", "attempt(os.kill, -1, 9)", Survived),
     ]
 }
