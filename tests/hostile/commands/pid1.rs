@@ -1,9 +1,9 @@
 //! Attacks on sandboxd, which runs as the same user.
 
-use super::{Attack, Held, PATIENCE, python, shell};
+use super::{Attack, Held, endless, python, shell};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    use Held::{Fails, Says, TimesOut};
+    use Held::{Fails, Says};
     vec![
         // PTRACE_ATTACH and PTRACE_SEIZE.
         python(
@@ -75,22 +75,21 @@ pub(super) fn attacks() -> Vec<Attack> {
             "echo 0 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj",
             Held::Survived,
         ),
-        Attack {
-            timeout: std::time::Duration::from_millis(800),
-            ..python(
-                "starving_pid_1",
-                "os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))\nfor _ in range(30):\n  if os.fork() == 0:\n    \
-                 while True: pass\ntime.sleep(1000)",
-                TimesOut,
-            )
-        },
-        Attack {
-            timeout: PATIENCE,
-            ..python(
-                "a_thousand_orphans_for_pid_1",
-                "for _ in range(1000):\n  child = os.fork()\n  if child == 0:\n    if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.waitpid(child, 0)\nprint(\"tried\")",
-                Says("tried\n"),
-            )
-        },
+        python(
+            "the_turns_of_pid_1_at_the_processor",
+            "idle = os.sched_param(0)\nattempt(os.sched_setscheduler, 1, os.SCHED_IDLE, idle)\nattempt(os.sched_setparam, 1, idle)\n\
+             attempt(os.sched_setaffinity, 1, [0])\nfor it in os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER:\n  \
+             attempt(os.setpriority, it, 1 if it < 2 else 1000, 19)",
+            Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),
+        ),
+        endless(
+            "starving_pid_1",
+            "renice -n 19 -p 1 2>/dev/null; for it in $(seq 60); do nice -n 0 bash -c 'while :; do :; done' & done; wait",
+        ),
+        python(
+            "a_thousand_orphans_for_pid_1",
+            "for _ in range(1000):\n  child = os.fork()\n  if child == 0:\n    if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.waitpid(child, 0)\nprint(\"tried\")",
+            Says("tried\n"),
+        ),
     ]
 }
