@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use bzzz_actors::ports::code::{Code, CodeError, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
 
+use tokio::sync::OnceCell;
+
 use crate::fixture::{Fixture, Sandbox, git_with, repo, task};
 use crate::git::{Git, GitOptions};
 
@@ -15,6 +17,8 @@ pub(crate) struct Stage {
     pub(crate) fixture: Fixture,
     pub(crate) node: Git,
     pub(crate) sandbox: Sandbox,
+    /// Work of another task, as a bundle.
+    honest: OnceCell<Vec<u8>>,
 }
 
 impl Stage {
@@ -30,7 +34,7 @@ impl Stage {
         let node = fixture.node_with("ann", change).await;
         let base = node.refresh(&repo(), "main").await.unwrap().commit;
         let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
-        Self { fixture, node, sandbox }
+        Self { fixture, node, sandbox, honest: OnceCell::new() }
     }
 
     pub(crate) async fn import(&self, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
@@ -54,12 +58,16 @@ impl Stage {
     pub(crate) async fn goes_on(&self) {
         let other = "acme/rocket#8".parse().unwrap();
         let base = &self.sandbox.base;
-        let code = self.node.code_in(&other, base, None).await.unwrap();
-        let honest = self.fixture.sandbox(&format!("honest-{}", getrandom::u32().unwrap()), &code);
-        honest.write("src/fins.rs", "// four\n");
+        let honest = self.honest.get_or_init(async || {
+            let code = self.node.code_in(&other, base, None).await.unwrap();
+            let sandbox = self.fixture.sandbox("honest", &code);
+            sandbox.write("src/fins.rs", "// four\n");
+            std::fs::read(&sandbox.export().file).unwrap()
+        });
+        let honest = honest.await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.node.import(&other, base, honest.export()).await {
+            match self.node.import(&other, base, bundle_of_bytes(honest)).await {
                 Ok(taken) => return assert_eq!(taken.files, 1),
                 // Some of these nodes give little time, and this machine may be busy.
                 Err(error) if error.to_string().contains("takes more than") && Instant::now() < deadline => {}
