@@ -48,6 +48,7 @@ fn whatever_the_arguments(name: &str) -> Value {
 fn condition(condition: &Condition) -> Value {
     let (op, value) = match condition.must {
         Must::Equal(value) => (json!("eq"), value),
+        Must::DifferFrom(value) => (json!("ne"), value),
         Must::HaveNoneOf(mask) => (json!({ "masked_eq": mask }), 0),
     };
     json!({ "index": condition.argument, "type": "dword", "op": op, "val": value })

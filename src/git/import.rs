@@ -27,6 +27,8 @@ use crate::secrets::Secrets;
 const MAX_DIFF_BYTES: usize = 256 * 1024;
 /// Each changed path costs some hundred bytes in the list of them.
 const MAX_RAW_BYTES_PER_FILE: usize = 512;
+/// The names of a million files. A repository with more can't be worked on.
+const MAX_ENTRIES_BYTES: usize = 128 * 1024 * 1024;
 
 pub(super) struct Import<'a> {
     pub(super) program: &'a Program,
@@ -41,14 +43,35 @@ fn refused(text: impl Into<String>) -> CodeError {
     CodeError::Refused(text.into())
 }
 
+/// A command on what the bundle brought has failed. One that the limits on it ended would end so each time: that is the
+/// bundle's doing, and trying again would only cost as much again.
+fn bundle_error(error: GitError) -> CodeError {
+    match error {
+        GitError::TimedOut { limit, .. } => {
+            refused(format!("the change takes more than {limit:?} to unpack and to compare: make it smaller"))
+        }
+        GitError::Failed { .. } if is_over_a_limit(&error.to_string()) => refused(format!(
+            "the change takes more than may be used to compare it: make it smaller ({error})"
+        )),
+        other => code_error(other),
+    }
+}
+
+/// Git's words, or the kernel's, at the end of the memory or the processor time that it was given.
+fn is_over_a_limit(text: &str) -> bool {
+    ["emory", "SIGXCPU"].iter().any(|sign| text.contains(sign))
+}
+
 impl Import<'_> {
     /// Indexes the bundle's pack and checks its tree. The pack stays in the throw-away repository.
     pub(super) async fn take(&self, bundle: &WorkBundle) -> Result<ImportedTree, CodeError> {
         let (header, pack) = self.open(&bundle.file)?;
         self.index(pack).await?;
         let tree = self.tree_of(&header.tip).await?;
+        let entries = self.entries(&tree).await?;
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;
+        changes::check_case(&changes, &entries).map_err(refused)?;
         self.check_contents(&changes).await?;
         self.check_secrets(&changes).await?;
         let (insertions, deletions) = self.numstat(&tree).await?;
@@ -97,31 +120,45 @@ impl Import<'_> {
     async fn index(&self, pack: std::fs::File) -> Result<(), CodeError> {
         let run = self
             .run("index-pack")
-            .args(["--strict", "--fix-thin", "--stdin", "--threads=1"])
+            .args(["--strict=badFilemode=error", "--fix-thin", "--stdin", "--threads=1"])
             .arg(format!("--max-input-size={}", self.limits.bundle_bytes))
             .input(Input::File(pack));
         match self.program.run(run).await.and_then(|output| output.checked()) {
             Ok(_) => Ok(()),
             Err(error @ GitError::Failed { .. }) => match error.to_string() {
                 // What git runs out of here is the memory that it was given for this.
-                text if is_host_trouble(&text) && !text.contains("emory") => {
+                text if is_host_trouble(&text) && !is_over_a_limit(&text) => {
                     Err(CodeError::Unavailable(text))
                 }
                 text => Err(refused(format!("git does not accept what the sandbox made: {text}"))),
             },
-            Err(GitError::TimedOut { limit, .. }) => {
-                Err(refused(format!("the change takes more than {limit:?} to unpack: make it smaller")))
-            }
-            Err(other) => Err(code_error(other)),
+            Err(other) => Err(bundle_error(other)),
         }
     }
 
     async fn tree_of(&self, tip: &Sha) -> Result<Sha, CodeError> {
         let names = [format!("{tip}^{{tree}}")];
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
         match infos.into_iter().next().flatten() {
             Some(ObjectInfo { id, kind, .. }) if kind == "tree" => Ok(id),
             _ => Err(refused("the bundle has no commit with a tree")),
+        }
+    }
+
+    /// All files and folders of the tree, each its kind, a space, and its path. Unlike a comparison, the list comes as it
+    /// is made: of a tree in which a few folders stand for billions, its limit is soon reached.
+    async fn entries(&self, tree: &Sha) -> Result<Vec<u8>, CodeError> {
+        let run = self
+            .run("ls-tree")
+            .args(["-r", "-t", "-z", "--full-tree", "--format=%(objecttype) %(path)", tree.as_str()])
+            .max_output(MAX_ENTRIES_BYTES, Overflow::Fail);
+        match self.program.run(run).await.and_then(|output| output.checked()) {
+            Ok(output) => Ok(output.stdout),
+            Err(GitError::TooMuchOutput { .. }) => Err(refused(
+                "the work tree has more files and folders than can be looked through: remove what does not belong to the \
+                 task",
+            )),
+            Err(error) => Err(bundle_error(error)),
         }
     }
 
@@ -141,7 +178,7 @@ impl Import<'_> {
                 "more files were changed than are taken ({}): remove what does not belong to the task",
                 self.limits.changed_files
             ))),
-            Err(error) => Err(code_error(error)),
+            Err(error) => Err(bundle_error(error)),
         }
     }
 
@@ -152,7 +189,7 @@ impl Import<'_> {
             .filter_map(|c| c.after.as_ref().map(|(k, id)| (c.path.as_slice(), *k, id)))
             .collect();
         let names: Vec<String> = after.iter().map(|(_, _, id)| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
 
         let (mut total, mut small) = (0_u64, Vec::new());
         for ((path, kind, id), info) in after.iter().zip(infos) {
@@ -188,7 +225,7 @@ impl Import<'_> {
         let ids: Vec<Sha> = small.iter().map(|(_, _, id, _)| id.clone()).collect();
         let total = small.iter().map(|(_, _, _, bytes)| bytes).sum();
         let contents =
-            objects::contents(self.program, self.run("cat-file"), &ids, total).await.map_err(code_error)?;
+            objects::contents(self.program, self.run("cat-file"), &ids, total).await.map_err(bundle_error)?;
         for ((path, kind, ..), content) in small.iter().zip(contents) {
             let shown = changes::shown(path);
             if *kind == Kind::Link
@@ -228,14 +265,14 @@ impl Import<'_> {
     /// So many at a time that their contents fit into memory.
     async fn batches(&self, ids: &[&Sha]) -> Result<Batches, CodeError> {
         let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(code_error)?;
+        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
         Ok(Batches::of(infos.into_iter().map(|info| info.map_or(0, |info| info.bytes)).collect()))
     }
 
     async fn contents(&self, ids: &[&Sha]) -> Result<Vec<Vec<u8>>, CodeError> {
         let ids: Vec<Sha> = ids.iter().map(|id| (*id).clone()).collect();
         let max = secret_check::MAX_BATCH_BYTES.max(self.limits.file_bytes);
-        objects::contents(self.program, self.run("cat-file"), &ids, max).await.map_err(code_error)
+        objects::contents(self.program, self.run("cat-file"), &ids, max).await.map_err(bundle_error)
     }
 
     fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {
@@ -249,13 +286,13 @@ impl Import<'_> {
     async fn numstat(&self, tree: &Sha) -> Result<(u32, u32), CodeError> {
         let max = (self.limits.changed_files + 1) * MAX_RAW_BYTES_PER_FILE * 4;
         let run = self.diff_tree(tree, &["--numstat", "-z"]).max_output(max, Overflow::Fail);
-        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(code_error)?;
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(bundle_error)?;
         Ok(changes::sum_numstat(&output.stdout))
     }
 
     async fn diff(&self, tree: &Sha) -> Result<String, CodeError> {
         let run = self.diff_tree(tree, &["-p"]).max_output(MAX_DIFF_BYTES, Overflow::Drop);
-        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(code_error)?;
+        let output = self.program.run(run).await.and_then(|output| output.checked()).map_err(bundle_error)?;
         Ok(changes::visible(&output.stdout, output.left_out))
     }
 }

@@ -170,6 +170,7 @@ mod tests {
             ".git::$INDEX_ALLOCATION/x",
             ".g\u{200c}it/config",
             "a\u{202e}txt.exe",
+            "\u{200b}.git/config",
             "-rf",
             "a/--help",
             "../x",

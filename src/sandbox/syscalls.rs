@@ -265,16 +265,10 @@ const SCHEDULING: &[&str] = &[
     "sched_getparam",
     "sched_getscheduler",
     "sched_rr_get_interval",
-    "sched_setaffinity",
-    "sched_setattr",
-    "sched_setparam",
-    "sched_setscheduler",
     "sched_yield",
-    "setpriority",
 ];
 
-const LIMITS: &[&str] =
-    &["getrandom", "getrlimit", "getrusage", "prlimit64", "setrlimit", "sysinfo", "uname"];
+const LIMITS: &[&str] = &["getrandom", "getrlimit", "getrusage", "setrlimit", "sysinfo", "uname"];
 
 const SOCKETS: &[&str] = &[
     "accept",
@@ -333,10 +327,27 @@ pub(crate) const CONDITIONAL: &[(&str, &[Condition])] = &[
         "socket",
         &[Condition { argument: 0, must: Must::Equal(16) }, Condition { argument: 2, must: Must::Equal(0) }],
     ),
+    // Limits and turns at the processor, but not sandboxd's: it is the same user's, and without them it would be dead or
+    // could not end a command at its deadline. Nor of groups and users, to which it belongs.
+    ("prlimit64", &[NOT_OF_SANDBOXD]),
+    ("sched_setaffinity", &[NOT_OF_SANDBOXD]),
+    ("sched_setattr", &[NOT_OF_SANDBOXD]),
+    ("sched_setparam", &[NOT_OF_SANDBOXD]),
+    ("sched_setscheduler", &[NOT_OF_SANDBOXD]),
+    (
+        "setpriority",
+        &[
+            Condition { argument: 0, must: Must::Equal(0) },
+            Condition { argument: 1, must: Must::DifferFrom(1) },
+        ],
+    ),
     // The ordinary personality, and the question which one it is.
     ("personality", &[Condition { argument: 0, must: Must::Equal(0) }]),
     ("personality", &[Condition { argument: 0, must: Must::Equal(0xffff_ffff) }]),
 ];
+
+/// The first argument is a process, and not the first one of the sandbox.
+const NOT_OF_SANDBOXD: Condition = Condition { argument: 0, must: Must::DifferFrom(1) };
 
 pub(crate) struct Condition {
     pub(crate) argument: u32,
@@ -345,6 +356,7 @@ pub(crate) struct Condition {
 
 pub(crate) enum Must {
     Equal(u64),
+    DifferFrom(u64),
     HaveNoneOf(u64),
 }
 

@@ -16,7 +16,6 @@ crate::on_each_backend! {
     what_was_changed_comes_out_and_goes_in_again,
     the_same_tree_makes_the_same_commit,
     only_what_changed_comes_out_when_only_that_is_asked_for,
-    whatever_was_done_to_its_git_folder_the_work_comes_out,
     a_store_that_was_removed_is_made_again_or_missed,
     what_cannot_leave_is_refused_in_words_that_help,
     what_earlier_exports_wrote_does_not_fill_the_disk,
@@ -202,32 +201,6 @@ async fn only_what_changed_comes_out_when_only_that_is_asked_for(place: &Place) 
     output(&*sandbox, 3, "git checkout -q README").await;
     assert!(sandbox.export_changes(&upstream.base, Some(&tree), MAX_BYTES).await.unwrap().is_some());
     assert!(sandbox.export_changes(&upstream.base, None, MAX_BYTES).await.unwrap().is_none());
-}
-
-async fn whatever_was_done_to_its_git_folder_the_work_comes_out(place: &Place) {
-    let upstream = Upstream::new();
-    let sandbox = imported(place, &upstream).await;
-    output(&*sandbox, 1, "echo work > work.txt").await;
-    let attacks = [
-        "printf '#!/bin/sh\\nsleep 1000\\n' > .git/hooks/post-index-change; chmod +x .git/hooks/*",
-        "git config core.fsmonitor 'touch /tmp/ran'; git config core.hooksPath /work/repo; git config core.bare true",
-        "git config filter.bad.clean 'sleep 1000'; git config filter.bad.required true; mkdir -p .git/info; echo '* filter=bad' > .git/info/attributes",
-        "git config --global core.excludesFile /tmp/all; echo '*' > /tmp/all; mkdir -p ~/.config/git; echo '*' > ~/.config/git/ignore; echo '*' > .git/info/exclude",
-        "echo garbage > .git/config; echo garbage > .git/index; touch .git/index.lock",
-        "echo garbage > .git/HEAD; rm -rf .git/refs",
-        "rm -rf .git",
-        "git init -q . && git add -Af && git commit -qm anew",
-        "rm -rf .git; echo not a folder > .git",
-    ];
-    for (step, attack) in attacks.into_iter().enumerate() {
-        output(&*sandbox, 10 + step as u32, &format!("mkdir -p .git/hooks .git/info 2>/dev/null; {attack}"))
-            .await;
-        let bundle = exported(&*sandbox, &upstream.base, MAX_BYTES).await;
-        let bundle = bundle.unwrap_or_else(|e| panic!("{attack}: {e}"));
-        assert_eq!(upstream.changed(&bundle), "A work.txt", "{attack}");
-    }
-    let ran = output(&*sandbox, 90, "ls /tmp").await;
-    assert!(!ran.contains("ran"), "{ran}");
 }
 
 async fn a_store_that_was_removed_is_made_again_or_missed(place: &Place) {

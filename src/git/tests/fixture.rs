@@ -172,21 +172,4 @@ impl Sandbox {
         self.git(&args);
         WorkBundle { file, remover: Box::new(folder) }
     }
-
-    /// The base's tree with `entries` put over it, each "MODE KIND ID\tNAME" as `git mktree` takes them: git's own
-    /// commands would refuse most of what is tried here.
-    pub(super) fn tree_with(&self, entries: &[&str]) -> String {
-        let mut lines: Vec<String> =
-            self.git(&["ls-tree", self.base.as_str()]).lines().map(str::to_owned).collect();
-        lines.extend(entries.iter().map(|e| (*e).to_owned()));
-        git_with(&self.tree, &["mktree", "--missing"], lines.join("\n").as_bytes())
-    }
-
-    pub(super) fn folder_with(&self, entries: &[&str]) -> String {
-        git_with(&self.tree, &["mktree", "--missing"], entries.join("\n").as_bytes())
-    }
-
-    pub(super) fn blob(&self, content: impl AsRef<[u8]>) -> String {
-        git_with(&self.tree, &["hash-object", "-w", "--stdin"], content.as_ref())
-    }
 }

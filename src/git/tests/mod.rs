@@ -4,7 +4,6 @@ mod claims;
 mod code;
 mod collect;
 mod fixture;
-mod hostile;
 mod killed;
 mod secrets;
 mod server;
