@@ -2,7 +2,7 @@
 
 use bzzz_actors::task::Sha;
 
-use super::options::GitLimits;
+use super::limits::GitLimits;
 use super::paths;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
