@@ -28,7 +28,8 @@ where
     } else {
         let mut stream = if *how == 254 { vec![0xff; MAX_ENCODED_BYTES + 1] } else { Vec::new() };
         stream.extend_from_slice(bytes);
-        let read = read_in_pieces::<M>(&stream, usize::from(*how) + 1);
+        let piece_bytes = if *how == 254 { 64 * 1024 } else { usize::from(*how) + 1 };
+        let read = read_in_pieces::<M>(&stream, piece_bytes);
         assert_eq!(read, read_in_pieces(&stream, usize::MAX), "it depends on how the stream is cut");
         let zeros = stream.iter().filter(|byte| **byte == 0).count();
         assert!(read.len() <= zeros);

@@ -37,11 +37,17 @@ fn problem_of_name(name: &str) -> Option<&'static str> {
 /// `.git`, also as file systems spell it that fold case, drop dots and spaces at the end, know short names, streams,
 /// or signs that can't be seen.
 fn is_dot_git(name: &str) -> bool {
+    matches!(folded(name).as_str(), ".git" | "git~1")
+}
+
+/// The name that some file system takes `name` for, in lower case.
+fn folded(name: &str) -> String {
     let is_ignorable = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
-    let folded = visible.to_ascii_lowercase();
-    let before_stream = folded.split(':').next().unwrap_or_default();
-    matches!(before_stream.trim_end_matches(['.', ' ']), ".git" | "git~1")
+    // Folding is more than lower case: the long s is an s.
+    let lower = visible.to_lowercase().replace('\u{17f}', "s");
+    let before_stream = lower.split(':').next().unwrap_or_default();
+    before_stream.trim_end_matches(['.', ' ']).to_owned()
 }
 
 /// Folders and files that decide what runs on other machines or who must agree: pipelines, owners, hooks, editors.
@@ -66,23 +72,26 @@ const SENSITIVE: [&str; 15] = [
 /// Sensitive in every folder.
 const SENSITIVE_NAMES: [&str; 2] = [".gitattributes", ".gitmodules"];
 
-/// Whether a person has to agree to a change of `path`. `allowed` are paths that the operator gave free: a file, or a
-/// folder with `/` at its end.
+/// Whether a person has to agree to a change of `path`, however it is spelled. `allowed` are paths that the operator
+/// gave free: a file, or a folder with `/` at its end.
 pub(super) fn is_sensitive(path: &str, allowed: &[String]) -> bool {
-    let path = path.to_lowercase();
-    let is_at = |place: &str| match place.strip_suffix('/') {
+    // What was given free was given free as it is written.
+    let spelled = path.to_lowercase();
+    let path = path.split('/').map(folded).collect::<Vec<_>>().join("/");
+    let is_at = |path: &str, place: &str| match place.strip_suffix('/') {
         // The folder itself may be replaced by a file or link.
         Some(folder) => path.starts_with(place) || path == folder,
         None => path == place,
     };
     let name = path.rsplit('/').next().unwrap_or_default();
-    let is_sensitive = SENSITIVE.into_iter().any(is_at) || SENSITIVE_NAMES.contains(&name);
-    is_sensitive && !allowed.iter().any(|place| is_at(&place.to_lowercase()))
+    let is_sensitive =
+        SENSITIVE.into_iter().any(|place| is_at(&path, place)) || SENSITIVE_NAMES.contains(&name);
+    is_sensitive && !allowed.iter().any(|place| is_at(&spelled, &place.to_lowercase()))
 }
 
-/// Whether the path's last name is `.gitmodules`, which names repositories to fetch.
+/// Whether the path's last name is `.gitmodules`, in any spelling, which names repositories to fetch.
 pub(super) fn is_gitmodules(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(".gitmodules"))
+    path.rsplit('/').next().is_some_and(|name| folded(name) == ".gitmodules")
 }
 
 /// What is wrong with a symbolic link at `path` that points to `target`; `None` when nothing is.
@@ -170,6 +179,10 @@ mod tests {
             ".vscode/tasks.json",
             ".bzzz.toml",
             ".husky/pre-commit",
+            ".vscode /tasks.json",
+            ".v\u{17f}code/tasks.json",
+            ".git\u{200c}hub/workflows/x",
+            "a/.gitmodules::$DATA",
         ] {
             assert!(is_sensitive(path, &none), "{path}");
         }
