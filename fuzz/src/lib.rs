@@ -4,8 +4,8 @@
 //! libFuzzer; `tests/replay.rs` feeds the same functions every input of `corpus/` and `regressions/`, without the engine.
 //!
 //! The parsers of package `bzzz` are included by their path: they stay private there, beside who uses them, and nothing
-//! of `bzzz` has to be built, whose dependencies take minutes. So they may use nothing but `bzzz-actors` and each other.
-//! The modules here have the names and the tree of theirs.
+//! of `bzzz` has to be built, whose dependencies take minutes. So they may use nothing of `bzzz` but each
+//! other, and of crates only what this manifest names. The modules here have the names and the tree of theirs.
 
 mod frames;
 mod git;
