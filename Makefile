@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo prerequisites sandbox-image test check format lint doc deny bench chaos
+.PHONY: help demo prerequisites sandbox-image test fuzz check format lint doc deny bench chaos
 
 # Where the prerequisites script and `cargo install` put what they install.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -25,6 +25,10 @@ sandbox-image: ## the image that sandboxes are made from
 
 test: prerequisites sandbox-image ## all tests; some need Docker, some bubblewrap
 	cargo test --workspace --all-features
+	FUZZ_SECONDS=20 fuzz/run.sh
+
+fuzz: ## search for inputs that break what reads them; FUZZ_SECONDS=300 each, TARGETS="…" for some of them
+	fuzz/run.sh $(TARGETS)
 
 check: prerequisites format lint doc deny ## everything that is checked without running it
 

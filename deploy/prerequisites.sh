@@ -41,6 +41,8 @@ install_packages() {
 for_building() {
     has git || echo git
     has cc || echo gcc
+    # libFuzzer is C++.
+    has c++ || echo g++
     has make || echo make
     has tar || echo tar
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates

@@ -1,12 +1,14 @@
 //! Reads a model's reply: short reasoning and exactly one fenced block. Validated, never trusted.
 
 use crate::ports::model::Finish;
-use crate::task::Step;
+use crate::task::{Step, printable};
 
 /// A longer command is refused; a script belongs into a file.
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
 /// A longer question or pull-request text is refused.
 const MAX_TEXT_BYTES: usize = 32 * 1024;
+/// So much of an unknown label is told to the model.
+const MAX_LABEL_CHARS: usize = 40;
 
 /// What `reply` asks for. Never fails: what can't be read is a step of its own, whose text is told to the model.
 pub fn read_step(reply: &str, finish: Finish) -> Step {
@@ -45,7 +47,7 @@ struct Block<'a> {
 impl Block<'_> {
     fn as_step(&self) -> Result<Step, String> {
         if self.text.trim().is_empty() {
-            return Err(format!("The block `{}` was empty.", self.label));
+            return Err(format!("The block `{}` was empty.", self.shown_label()));
         }
         if self.text.contains('\0') {
             return Err("The block held a NUL character.".to_owned());
@@ -56,17 +58,30 @@ impl Block<'_> {
                 Ok(Step::Run { command })
             }
             "done" => {
-                let text = self.within(MAX_TEXT_BYTES)?.trim();
-                let (title, body) = text.split_once('\n').unwrap_or((text, ""));
+                let text = self.text_for_people()?;
+                let (title, body) = text.split_once('\n').unwrap_or((&text, ""));
                 Ok(Step::Done { title: title.trim().to_owned(), body: body.trim().to_owned() })
             }
-            "help" => Ok(Step::Help { question: self.within(MAX_TEXT_BYTES)?.trim().to_owned() }),
+            "help" => Ok(Step::Help { question: self.text_for_people()? }),
             "" => Err("The fenced block has no label; it must be `sh`, `done` or `help`.".to_owned()),
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                Err(format!("The fenced block is labelled `{shown}`; it must be `sh`, `done` or `help`."))
-            }
+            _ => Err(format!(
+                "The fenced block is labelled `{}`; it must be `sh`, `done` or `help`.",
+                self.shown_label()
+            )),
         }
+    }
+
+    fn shown_label(&self) -> String {
+        printable(self.label).chars().take(MAX_LABEL_CHARS).collect()
+    }
+
+    /// The text as it may stand on a page or in a terminal. The model chose its signs.
+    fn text_for_people(&self) -> Result<String, String> {
+        let text = printable(self.within(MAX_TEXT_BYTES)?).trim().to_owned();
+        if text.is_empty() {
+            return Err(format!("The block `{}` held nothing that can be seen.", self.shown_label()));
+        }
+        Ok(text)
     }
 
     fn within(&self, max_bytes: usize) -> Result<&str, String> {
@@ -138,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn what_people_are_shown_has_no_control_signs_and_an_end() {
+        let step = read_step("```done\nFix\u{1b}[2J it\n\nSo\u{202e} it is.\n```", Finish::Stop);
+        assert_eq!(step, Step::Done { title: "Fix[2J it".into(), body: "So it is.".into() });
+        let step = read_step("```help\nWhich\u{8}?\n```", Finish::Stop);
+        assert_eq!(step, Step::Help { question: "Which?".into() });
+        let label = "\u{1b}x".repeat(10_000);
+        for block in ["", "ls\n"] {
+            let problem = problem(&format!("```{label}\n{block}```"), Finish::Stop);
+            assert!(problem.len() < 200 && !problem.contains('\u{1b}'), "{problem}");
+        }
+    }
+
+    #[test]
     fn a_longer_fence_holds_a_shorter_one() {
         let step = read_step("````sh\ncat > a.md <<'E'\n```\ncode\n```\nE\n````", Finish::Stop);
         assert_eq!(step, Step::Run { command: "cat > a.md <<'E'\n```\ncode\n```\nE".into() });
@@ -156,6 +184,7 @@ mod tests {
             ("```\nls\n```", "no label"),
             ("```sh\n\n```", "was empty"),
             ("```sh\nls", "not closed"),
+            ("```done\n\u{1b}\u{202e}\n```", "nothing that can be seen"),
         ] {
             let problem = problem(reply, Finish::Stop);
             assert!(problem.contains(part), "{reply:?}: {problem}");

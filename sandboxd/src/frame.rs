@@ -90,6 +90,11 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// How many bytes it holds: read, unread and unfinished.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole frame; `None` when more bytes are needed. An error costs that frame only.
     #[allow(clippy::should_implement_trait, reason = "an iterator could not be generic over its messages")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Option<Result<M, FrameError>> {
@@ -231,7 +236,7 @@ mod tests {
         let mut decoder = Decoder::new();
         for _ in 0..200 {
             assert_eq!(read_all(&mut decoder, &[0xff; 65536]), []);
-            assert!(decoder.buffer.len() <= MAX_ENCODED_BYTES + 2 * 65536);
+            assert!(decoder.held_bytes() <= MAX_ENCODED_BYTES + 2 * 65536);
         }
         let arrived = read_all(&mut decoder, &wire_of(&HostFrame::Ping { nonce: 7 }));
         assert_eq!(arrived, [Err(FrameError::TooLong), Ok(HostFrame::Ping { nonce: 7 })]);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bzzz_actors::task::Sha;
 use bzzz_actors::task::hidden::is_hidden;
 
-use super::options::GitLimits;
+use super::limits::GitLimits;
 use super::paths;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +31,13 @@ pub(super) struct Change {
 
 /// Reads the raw differences. `None` when they are not of git's format.
 pub(super) fn parse_raw(bytes: &[u8]) -> Option<Vec<Change>> {
-    let mut fields = bytes.split(|b| *b == 0).peekable();
     let mut changes = Vec::new();
+    if bytes.is_empty() {
+        return Some(changes);
+    }
+    // A zero ends every field: where the last one lacks it, the path before it may have been cut.
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0);
     while let Some(meta) = fields.next() {
-        if meta.is_empty() && fields.peek().is_none() {
-            return Some(changes);
-        }
         let meta = std::str::from_utf8(meta.strip_prefix(b":")?).ok()?;
         let parts: Vec<&str> = meta.split(' ').collect();
         let [old_mode, mode, before, after, status] = parts.as_slice() else { return None };
@@ -236,7 +237,14 @@ mod tests {
             ]
         );
         assert_eq!(parse_raw(b""), Some(Vec::new()));
-        for bad in ["x\0", ":1 2 3\0p\0", &raw("100644", "R100", "a"), ":100644 100644 x y M\0p\0"] {
+        for bad in [
+            "x\0",
+            ":1 2 3\0p\0",
+            &raw("100644", "R100", "a"),
+            ":100644 100644 x y M\0p\0",
+            "\0",
+            raw("100644", "M", "a").trim_end_matches('\0'),
+        ] {
             assert_eq!(parse_raw(bad.as_bytes()), None, "{bad:?}");
         }
     }

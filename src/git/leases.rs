@@ -12,6 +12,7 @@ use bzzz_actors::task::{RepoId, Sha, TaskId};
 use super::Git;
 use super::command::{GitError, Input, KernelLimits, Overflow, Run, SMALL_OUTPUT_BYTES};
 use super::import::init_borrowing;
+use super::lease_record::parse_commit;
 use super::left_overs;
 use super::mirror::has_hit_limit;
 use super::names::{branch_ref, claim_ref, claim_refs, claimed_issue, seen_claim_ref};
@@ -284,31 +285,5 @@ impl Git {
             tokio::fs::rename(&fresh, &place).await.map_err(failed)?;
         }
         Ok(place)
-    }
-}
-
-/// The record in a commit as `git cat-file commit` prints it: headers, an empty line, the message.
-fn parse_commit(text: &str) -> Option<LeaseRecord> {
-    let (_, message) = text.split_once("\n\n")?;
-    let record: LeaseRecord = serde_json::from_str(message.trim()).ok()?;
-    (record.v == 1).then_some(record)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECORD: &str =
-        r#"{"v":1,"task":"a/b#1","node":"n","epoch":1,"nonce":"x","ttl_s":900,"state":"held","later":true}"#;
-
-    #[test]
-    fn only_records_of_a_known_version_are_read() {
-        let commit = |message: &str| format!("tree {0}\nauthor a <b> 1 +0000\n\n{message}\n", "a".repeat(40));
-        assert_eq!(parse_commit(&commit(RECORD)).unwrap().ttl_s, 900);
-        for other in
-            ["", "{}", "Fix the bug", &RECORD.replace("\"v\":1", "\"v\":2"), &RECORD.replace("a/b#1", "..")]
-        {
-            assert_eq!(parse_commit(&commit(other)), None, "{other}");
-        }
     }
 }

@@ -17,8 +17,8 @@ use super::command::{GitError, KernelLimits, Run};
 use super::failure::code_error;
 use super::home::{Home, Locks};
 use super::left_overs::{self, unfinished_packs};
+use super::limits::GitLimits;
 use super::names::{is_branch_name, kept_ref};
-use super::options::GitLimits;
 use super::program::Program;
 use super::remote::{Failure, Remote, failure_of};
 

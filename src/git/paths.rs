@@ -48,8 +48,9 @@ fn is_dot_git(name: &str) -> bool {
 /// A name as the most forgiving file systems read it.
 fn folded(name: &str) -> String {
     let visible: String = name.chars().filter(|c| !is_hidden(*c)).collect();
-    let folded = visible.to_lowercase();
-    let before_stream = folded.split(':').next().unwrap_or_default();
+    // Folding is more than lower case: the long s is an s.
+    let lower = visible.to_lowercase().replace('\u{17f}', "s");
+    let before_stream = lower.split(':').next().unwrap_or_default();
     before_stream.trim_end_matches(['.', ' ']).to_owned()
 }
 
@@ -94,22 +95,24 @@ const SENSITIVE_NAMES: [&str; 11] = [
     ".devcontainer.json",
 ];
 
-/// Whether a person has to agree to a change of `path`. `allowed` are paths that the operator gave free: a file, or a
-/// folder with `/` at its end.
+/// Whether a person has to agree to a change of `path`, however it is spelled. `allowed` are paths that the operator
+/// gave free: a file, or a folder with `/` at its end.
 pub(super) fn is_sensitive(path: &str, allowed: &[String]) -> bool {
+    // What was given free was given free as it is written.
+    let spelled = path.to_lowercase();
     let names: Vec<String> = path.split('/').map(folded).collect();
     let path = names.join("/");
-    let is_at = |place: &str| match place.strip_suffix('/') {
+    let is_at = |path: &str, place: &str| match place.strip_suffix('/') {
         // The folder itself may be replaced by a file or link.
         Some(folder) => path.starts_with(place) || path == folder,
         None => path == place,
     };
-    let is_sensitive =
-        SENSITIVE.into_iter().any(is_at) || names.iter().any(|name| SENSITIVE_NAMES.contains(&&**name));
-    is_sensitive && !allowed.iter().any(|place| is_at(&place.to_lowercase()))
+    let is_sensitive = SENSITIVE.into_iter().any(|place| is_at(&path, place))
+        || names.iter().any(|name| SENSITIVE_NAMES.contains(&&**name));
+    is_sensitive && !allowed.iter().any(|place| is_at(&spelled, &place.to_lowercase()))
 }
 
-/// Whether the path's last name is `.gitmodules`, which names repositories to fetch.
+/// Whether the path's last name is `.gitmodules`, in any spelling, which names repositories to fetch.
 pub(super) fn is_gitmodules(path: &str) -> bool {
     let name = path.rsplit('/').next().map(folded);
     name.is_some_and(|name| matches!(&*name, ".gitmodules") || name.starts_with("gitmod~"))
@@ -209,6 +212,10 @@ mod tests {
             ".gitattributes::$DATA",
             "Jenkinsfile",
             ".pre-commit-config.yaml",
+            ".vscode /tasks.json",
+            ".v\u{17f}code/tasks.json",
+            ".git\u{200c}hub/workflows/x",
+            "a/.gitmodules::$DATA",
         ] {
             assert!(is_sensitive(path, &none), "{path}");
         }

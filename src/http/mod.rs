@@ -8,9 +8,11 @@ mod body;
 #[cfg(test)]
 pub(crate) mod canned;
 mod client;
+mod excerpt;
 
 pub use address::SetupError;
 pub(crate) use address::{BaseUrl, PlainHttp};
-pub(crate) use body::{BodyError, excerpt, read_to_end};
+pub(crate) use body::{BodyError, read_to_end};
 pub use client::install_crypto_provider;
 pub(crate) use client::{client, describe};
+pub(crate) use excerpt::excerpt;

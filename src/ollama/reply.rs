@@ -92,7 +92,9 @@ impl ReplyReader {
         self.lines += 1;
         if !line.trim_ascii().is_empty() {
             let line: Line = serde_json::from_slice(line).map_err(|error| {
-                ModelError::Unavailable(format!("its reply can't be read, {error}: {}", excerpt(line)))
+                // The error quotes what it stumbled over, whole.
+                let why = excerpt(error.to_string().as_bytes());
+                ModelError::Unavailable(format!("its reply can't be read, {why}: {}", excerpt(line)))
             })?;
             if let Some(text) = line.error {
                 return Err(broken_stream(&text));
@@ -204,6 +206,8 @@ mod tests {
         assert_eq!(read(&[empty.as_bytes()]).unwrap().finish, Finish::Length);
 
         assert!(read(&[&[b'x'; 1001]]).unwrap_err().is_retryable());
+        let quoted = format!("{{\"eval_count\":\"{}\"}}\n", "x".repeat(900));
+        assert!(read(&[quoted.as_bytes()]).unwrap_err().to_string().len() < 800);
         let counted = "{\"message\":{\"content\":\"a\"},\"done\":true,\"done_reason\":\"length\"}\n";
         assert_eq!(read(&[counted.as_bytes()]).unwrap().finish, Finish::Length);
     }

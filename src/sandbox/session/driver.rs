@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::link::{Link, Lost};
+use super::link::Link;
+use super::lost::Lost;
 use super::progress::{Next, Progress, Report, job_of};
 use super::{FIRST_OWN_JOB, Sink, Source};
 

@@ -6,6 +6,7 @@ use sandboxd::frame::{self, Decoder};
 use sandboxd::{HostFrame, PROTOCOL_VERSION, SandboxFrame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::lost::Lost;
 use super::{Sink, Source};
 
 /// Sandboxd always reads, so a write that takes this long goes to a sandbox that is dead or lies.
@@ -19,16 +20,6 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_STALE_BYTES: usize = 16 * 1024 * 1024;
 
 const READ_BYTES: usize = 64 * 1024;
-
-/// The session can't go on; the text says why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lost(pub(super) String);
-
-impl Lost {
-    pub(super) fn broke_protocol(how: impl std::fmt::Display) -> Self {
-        Self(format!("sandboxd broke its protocol: {how}"))
-    }
-}
 
 pub(super) struct Link {
     reader: Source,

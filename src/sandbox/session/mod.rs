@@ -9,6 +9,7 @@
 
 mod driver;
 mod link;
+mod lost;
 mod progress;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandboxd::{Ending, INPUT_WINDOW_BYTES, Output, Part, Refusal, SandboxFrame};
 
-use super::link::Lost;
+use super::lost::Lost;
 
 /// The highest signal number of Linux.
 const MAX_SIGNAL: i32 = 64;

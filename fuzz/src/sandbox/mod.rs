@@ -1,0 +1,3 @@
+//! The tree of `src/sandbox`.
+
+pub(crate) mod session;
