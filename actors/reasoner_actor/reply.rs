@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_people_are_shown_has_no_control_signs_and_an_end() {
         let step = read_step("```done\nFix\u{1b}[2J it\n\nSo\u{202e} it is.\n```", Finish::Stop);
-        assert_eq!(step, Step::Done { title: "Fix[2J it".into(), body: "So it is.".into() });
+        assert_eq!(step, Step::Done { title: "Fix it".into(), body: "So it is.".into() });
         let step = read_step("```help\nWhich\u{8}?\n```", Finish::Stop);
         assert_eq!(step, Step::Help { question: "Which?".into() });
         let label = "\u{1b}x".repeat(10_000);

@@ -90,6 +90,7 @@ fn bubblewrap_options(temp_dir: std::path::PathBuf) -> BubblewrapOptions {
         work_bytes: 1024 * MIB,
         tmp_bytes: 256 * MIB,
         home_bytes: 512 * MIB,
+        allowed_hosts: Vec::new(),
         output_cap_bytes: 1024 * 1024,
         orphan_grace: Duration::from_secs(900),
         temp_dir,

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::options::BubblewrapOptions;
+use crate::network;
 use crate::sandbox::common::{
     ENVIRONMENT, FILE_SIZE_MARGIN_BYTES, HOME, HOST_NAME, MAX_OPEN_FILES, SANDBOXD, SHM_BYTES, USER_ID,
     USER_NAME, WORK,
@@ -52,7 +53,8 @@ pub(super) fn files() -> [(&'static str, String); 4] {
     ]
 }
 
-pub(super) fn arguments(options: &BubblewrapOptions) -> Vec<OsString> {
+/// `network` is the folder of the proxy's socket, for a sandbox that may use it.
+pub(super) fn arguments(options: &BubblewrapOptions, network: Option<&Path>) -> Vec<OsString> {
     let mut line = CommandLine::default();
     line.namespaces();
     line.filters();
@@ -60,11 +62,17 @@ pub(super) fn arguments(options: &BubblewrapOptions) -> Vec<OsString> {
     line.host();
     line.own_files();
     line.file_systems(options);
+    if let Some(folder) = network {
+        line.network(folder);
+    }
     // The last: everything above is made on it.
     line.add(&["--remount-ro", "/", "--chdir", WORK, "--"]);
     line.limits(options);
     line.add(&[SANDBOXD]);
     line.0.extend(program::arguments(options.orphan_grace).into_iter().map(OsString::from));
+    if network.is_some() {
+        line.0.extend(program::proxy_arguments().map(OsString::from));
+    }
     line.0
 }
 
@@ -115,6 +123,14 @@ impl CommandLine {
         }
     }
 
+    fn network(&mut self, folder: &Path) {
+        self.add(&["--ro-bind"]);
+        self.0.extend([folder.into(), network::MOUNT.into()]);
+        for (name, value) in network::environment() {
+            self.add(&["--setenv", name, &value]);
+        }
+    }
+
     fn own_files(&mut self) {
         self.add(&["--perms", "0555", "--ro-bind-data", &SANDBOXD_FD.to_string(), SANDBOXD]);
         for ((path, _), descriptor) in files().iter().zip(FIRST_FILE_FD..) {
@@ -158,7 +174,9 @@ mod tests {
     #[test]
     fn of_the_host_nothing_can_be_written_and_only_system_folders_are_seen() {
         let options = super::super::options::tests::options();
-        let line: Vec<String> = arguments(&options).into_iter().map(|it| it.into_string().unwrap()).collect();
+        let folder = Path::new("/data/network/1");
+        let line: Vec<String> =
+            arguments(&options, Some(folder)).into_iter().map(|it| it.into_string().unwrap()).collect();
         for writable in ["--bind", "--bind-try", "--dev-bind", "--dev-bind-try", "--bind-fd", "--share-net"] {
             assert!(!line.iter().any(|it| it == writable), "{writable}");
         }
@@ -166,7 +184,19 @@ mod tests {
             line.windows(2).filter(|pair| pair[0].starts_with("--ro-bind") && !pair[0].contains("data"));
         for pair in sources {
             let is_system = ["/usr", "/etc/"].iter().any(|start| pair[1].starts_with(start));
-            assert!(is_system || BESIDE_USR.contains(&pair[1].as_str()), "{pair:?}");
+            let is_network = Path::new(&pair[1]) == folder;
+            assert!(is_system || is_network || BESIDE_USR.contains(&pair[1].as_str()), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_there_for_those_alone_who_may_use_it() {
+        let options = super::super::options::tests::options();
+        let of = |network| {
+            let line = arguments(&options, network);
+            line.iter().filter(|it| it.to_string_lossy().to_ascii_lowercase().contains("proxy")).count()
+        };
+        assert_eq!(of(None), 0);
+        assert!(of(Some(Path::new("/data/network/1"))) > 2);
     }
 }

@@ -4,9 +4,9 @@
 //! `process` how it is started, limited and ended, and `proof` that all of it holds on this machine: before that,
 //! there is no sandbox. The node speaks to the sandboxd inside over its standard streams.
 //!
-//! Invariants: no credential, nothing of the host but programs and libraries, nothing of it writable, no network (a
-//! node whose operator allows a repository hosts does not start with this backend), no capability, and on the host a
-//! user who is not root. A sandbox ends with its node, so one of an earlier life is never found. What is not limited,
+//! Invariants: no credential, nothing of the host but programs and libraries and, for a repository with an allow-list, the
+//! folder of the network proxy's socket; nothing of it writable, no network interface but loopback, no capability, and on
+//! the host a user who is not root. A sandbox ends with its node, so one of an earlier life is never found. What is not limited,
 //! unlike in a container: the memory of all processes together, the number of files, and processor time.
 
 mod arguments;
@@ -16,7 +16,7 @@ mod proof;
 mod sandbox;
 mod seccomp;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,9 +27,10 @@ use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
 pub use self::options::BubblewrapOptions;
-use self::process::Process;
+use self::process::{Process, Start};
 pub use self::sandbox::BubblewrapSandbox;
 use self::sandbox::Place;
+use crate::network::{Network, Networks};
 use crate::sandbox::common;
 
 /// The sandboxes of this process. An actor that starts anew after a panic finds its own here.
@@ -44,6 +45,7 @@ pub struct BubblewrapSandboxes {
     options: BubblewrapOptions,
     /// For those repositories that the operator decided otherwise for.
     of_repository: HashMap<String, BubblewrapOptions>,
+    networks: Option<Networks>,
     filters: Arc<[Vec<u8>]>,
     /// Made at the first use: a sandbox was, and held.
     proven: OnceCell<Proven>,
@@ -69,7 +71,16 @@ impl BubblewrapSandboxes {
         starts.close();
         let of_repository = HashMap::new();
         let (proven, standing) = (OnceCell::new(), Arc::default());
-        Ok(Self { options, of_repository, filters, proven, standing, starts })
+        Ok(Self { options, of_repository, networks: None, filters, proven, standing, starts })
+    }
+
+    /// What serves sandboxes that may connect to hosts. Without it none can.
+    pub fn with_networks(mut self, networks: Networks) -> Self {
+        self.networks = Some(match process::is_root() {
+            true => networks.for_users(),
+            false => networks,
+        });
+        self
     }
 
     /// Other options for the sandboxes of one repository; the program, the folder and the grace stay the same.
@@ -88,6 +99,18 @@ impl BubblewrapSandboxes {
 
     fn options_for(&self, spec: &SandboxSpec) -> &BubblewrapOptions {
         self.of_repository.get(&common::repository_key(&spec.task.repo)).unwrap_or(&self.options)
+    }
+
+    /// The proxy of a sandbox whose commands may connect to hosts.
+    fn network(
+        &self,
+        spec: &SandboxSpec,
+        name: &str,
+        user: Option<u32>,
+    ) -> Result<Option<Network>, SandboxError> {
+        let allowed = &self.options_for(spec).allowed_hosts;
+        let Some(networks) = self.networks.as_ref().filter(|_| !allowed.is_empty()) else { return Ok(None) };
+        networks.open(spec, name, allowed, user).map(Some)
     }
 
     async fn proven(&self) -> Result<&Proven, SandboxError> {
@@ -112,11 +135,22 @@ impl BubblewrapSandboxes {
         name: String,
         place: Option<Place>,
     ) -> Result<BubblewrapSandbox, SandboxError> {
+        let user = process::new_user()?;
+        let network = match &place {
+            Some(place) => self.network(&place.spec, &name, user)?,
+            None => None,
+        };
+        let start = Start {
+            program: program.to_owned(),
+            filters: self.filters.clone(),
+            options: options.clone(),
+            user,
+            network: network.as_ref().map(|network| network.folder.clone()),
+        };
         // A task of its own: a start must not be given up halfway. Nobody waits for it then, and it ends as it is dropped.
-        let start = Process::start(program.to_owned(), self.filters.clone(), options.clone());
-        let started = self.starts.spawn(start).await;
+        let started = self.starts.spawn(Process::start(start)).await;
         let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
-        sandbox::open(started, options, name, place).await
+        sandbox::open(started, options, name, place, network).await
     }
 
     fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {
@@ -167,6 +201,10 @@ impl Sandboxes for BubblewrapSandboxes {
         };
         for stray in &strays {
             stray.destroy().await?;
+        }
+        if let Some(networks) = &self.networks {
+            // Those that still stand are open.
+            networks.sweep(&HashSet::new());
         }
         Ok(strays.len())
     }

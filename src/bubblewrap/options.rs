@@ -6,6 +6,7 @@ use std::time::Duration;
 use bzzz_actors::ports::sandbox::SandboxError;
 use sandboxd::MAX_CAPTURE_BYTES;
 
+use crate::network::HostName;
 use crate::sandbox::common::{MIN_ORPHAN_GRACE, MIN_PIDS};
 
 /// Below this an interpreter does not start.
@@ -25,6 +26,8 @@ pub struct BubblewrapOptions {
     pub tmp_bytes: u64,
     /// The size of `/home/agent`.
     pub home_bytes: u64,
+    /// The hosts that commands may connect to, by the network's proxy. None: no network at all.
+    pub allowed_hosts: Vec<HostName>,
     /// How much of a command's output is kept. At most 1 MiB.
     pub output_cap_bytes: u32,
     /// A sandbox that hears from no node for so long ends itself. It ends with its node anyway.
@@ -81,6 +84,7 @@ pub(super) mod tests {
             work_bytes: 1024 * MIB,
             tmp_bytes: 256 * MIB,
             home_bytes: 512 * MIB,
+            allowed_hosts: Vec::new(),
             output_cap_bytes: MAX_CAPTURE_BYTES,
             orphan_grace: Duration::from_secs(180),
             temp_dir: "data/tmp".into(),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
@@ -69,6 +69,17 @@ pub(super) struct Streams {
     pub(super) writer: ChildStdin,
 }
 
+/// What a sandbox is started with.
+pub(super) struct Start {
+    pub(super) program: PathBuf,
+    pub(super) filters: Arc<[Vec<u8>]>,
+    pub(super) options: BubblewrapOptions,
+    /// Who it is on this host, where that is not who the node is.
+    pub(super) user: Option<u32>,
+    /// The folder of the network proxy's socket.
+    pub(super) network: Option<PathBuf>,
+}
+
 impl Process {
     /// Starts a sandbox. It ends with the thread that polls this: one that lives as long as the node. To be polled to its
     /// end: bubblewrap's child asks to die with it only after having waited for it, and one that is killed before would
@@ -77,13 +88,9 @@ impl Process {
     ///
     /// # Errors
     /// `Unavailable` when this host has no room for it; `Misconfigured` when bubblewrap can't make it.
-    pub(super) async fn start(
-        program: PathBuf,
-        filters: Arc<[Vec<u8>]>,
-        options: BubblewrapOptions,
-    ) -> Result<(Self, Streams), SandboxError> {
+    pub(super) async fn start(start: Start) -> Result<(Self, Streams), SandboxError> {
         let (info, info_end) = std::io::pipe().map_err(no_room)?;
-        let command = command(&program, &filters, &options, info_end.into()).map_err(no_room)?;
+        let command = command(&start, info_end.into()).map_err(no_room)?;
         // The command holds the other end of the pipe: it goes with it.
         let mut watcher = Command::from(command).kill_on_drop(true).spawn().map_err(no_room)?;
         let last_words = Arc::new(LastWords::default());
@@ -170,31 +177,39 @@ fn no_room(why: impl std::fmt::Display) -> SandboxError {
     SandboxError::Unavailable(format!("bubblewrap can't be started: {why}"))
 }
 
-fn command(
-    program: &Path,
-    filters: &[Vec<u8>],
-    options: &BubblewrapOptions,
-    info: OwnedFd,
-) -> std::io::Result<std::process::Command> {
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Who a new sandbox is to be on this host, if the node is root. Inside, a user is what the host has for it: as root it
+/// could read root's files, change what the kernel lets root change, and start processes without a limit.
+///
+/// # Errors
+/// `Unavailable` when the kernel gives no random number.
+pub(super) fn new_user() -> Result<Option<u32>, SandboxError> {
+    if !is_root() {
+        return Ok(None);
+    }
+    let random = getrandom::u32().map_err(no_room)?;
+    Ok(Some(FIRST_HOST_USER + random % HOST_USERS))
+}
+
+fn command(start: &Start, info: OwnedFd) -> std::io::Result<std::process::Command> {
     let mut mappings = vec![
         FdMapping { parent_fd: info, child_fd: INFO_FD },
         FdMapping { parent_fd: memory_file(SANDBOXD)?, child_fd: SANDBOXD_FD },
     ];
-    for (filter, child_fd) in filters.iter().zip([ALLOWED_CALLS_FD, ABSENT_CALLS_FD]) {
+    for (filter, child_fd) in start.filters.iter().zip([ALLOWED_CALLS_FD, ABSENT_CALLS_FD]) {
         mappings.push(FdMapping { parent_fd: memory_file(filter)?, child_fd });
     }
     for ((_, content), child_fd) in files().iter().zip(FIRST_FILE_FD..) {
         mappings.push(FdMapping { parent_fd: memory_file(content.as_bytes())?, child_fd });
     }
-    let mut command = std::process::Command::new(program);
-    command.args(arguments(options)).env_clear().current_dir("/");
+    let mut command = std::process::Command::new(&start.program);
+    command.args(arguments(&start.options, start.network.as_deref())).env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.fd_mappings(mappings).map_err(std::io::Error::other)?;
-    // Inside, a user is what the host has for it: as root it could read root's files, change what the kernel lets root
-    // change, and start processes without a limit.
-    if rustix::process::geteuid().is_root() {
-        let random = getrandom::u32().map_err(std::io::Error::other)?;
-        let user = FIRST_HOST_USER + random % HOST_USERS;
+    if let Some(user) = start.user {
         command.uid(user).gid(user);
     }
     Ok(command)

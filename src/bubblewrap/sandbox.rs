@@ -8,6 +8,7 @@ use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
 use super::options::BubblewrapOptions;
 use super::process::{Process, Streams};
 use super::{Standing, lock};
+use crate::network::Network;
 use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions, common};
 
 /// Under which spec a sandbox stands, and among which.
@@ -31,6 +32,7 @@ pub(super) async fn open(
     options: &BubblewrapOptions,
     name: String,
     place: Option<Place>,
+    network: Option<Network>,
 ) -> Result<BubblewrapSandbox, SandboxError> {
     let session_options = SessionOptions {
         output_cap_bytes: options.output_cap_bytes,
@@ -39,7 +41,7 @@ pub(super) async fn open(
     let name = format!("{name} (process {})", process.id.as_raw_nonzero());
     let processes = Processes { name, process, place };
     let temp_dir = options.temp_dir.clone();
-    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir, None).await
+    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir, network).await
 }
 
 #[async_trait]

@@ -115,10 +115,7 @@ impl DockerSandboxes {
     fn network(&self, spec: &SandboxSpec, name: &str) -> Result<Option<Network>, SandboxError> {
         let allowed = &self.options_for(spec).allowed_hosts;
         let Some(networks) = self.networks.as_ref().filter(|_| !allowed.is_empty()) else { return Ok(None) };
-        let network = networks.open(spec, name, allowed);
-        network
-            .map(Some)
-            .map_err(|e| SandboxError::Unavailable(format!("no socket for the network proxy: {e}")))
+        networks.open(spec, name, allowed, None).map(Some)
     }
 
     async fn client(&self) -> Result<&Docker, SandboxError> {

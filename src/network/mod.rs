@@ -25,11 +25,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bzzz_actors::ports::sandbox::SandboxSpec;
+use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,19 +45,26 @@ pub use record::{MAX_ALLOWED, MAX_REFUSED, Reporter, Reports, reports};
 /// In the data folder. Not among what a starting node throws away: a sandbox that goes on has a folder of it mounted.
 const FOLDER: &str = "network";
 
+/// Where sandboxes find theirs that are other users on the host: the way through the data folder may not be open to them.
+/// Only root makes such sandboxes.
+const FOLDER_FOR_USERS: &str = "/run/bzzz";
+
 /// The socket's name in its folder.
 const SOCKET: &str = "proxy";
 
 /// Where a sandbox finds the folder.
 pub(crate) const MOUNT: &str = "/network";
 
-/// How much of the hash of a sandbox's name names its folder.
+/// How much of a hash names a folder: that of the sandbox's name, that of the node's folder.
 const HASH_DIGITS: usize = 16;
 
 /// Only the node's user gets to the sockets on the host; in a sandbox the folder itself is the mount, and its user is
 /// another.
 const OUTER_MODE: u32 = 0o700;
 const FOLDER_MODE: u32 = 0o755;
+/// The same of a folder that one user is to have: all may pass, and each comes to its own only.
+const PASSAGE_MODE: u32 = 0o711;
+const OWN_MODE: u32 = 0o700;
 const SOCKET_MODE: u32 = 0o666;
 
 /// Where sandboxd finds the socket.
@@ -79,6 +87,8 @@ pub(crate) fn environment() -> Vec<(&'static str, String)> {
 #[derive(Clone)]
 pub struct Networks {
     folder: PathBuf,
+    /// Each sandbox is a user of its own on the host.
+    is_for_users: bool,
     outside: Arc<dyn Outside>,
     limits: Limits,
     reporter: Reporter,
@@ -93,14 +103,42 @@ impl Networks {
     pub fn new(data_dir: &Path, outside: Arc<dyn Outside>, limits: Limits, reporter: Reporter) -> Self {
         let running = TaskTracker::new();
         running.close();
-        Self { folder: data_dir.join(FOLDER), outside, limits, reporter, open: Arc::default(), running }
+        let folder = data_dir.join(FOLDER);
+        Self { folder, is_for_users: false, outside, limits, reporter, open: Arc::default(), running }
     }
 
-    /// Makes the socket of the sandbox `name`, in place of the one there if there is one, and serves it.
+    /// The same, for sandboxes each of which is a user of its own on the host.
+    pub(crate) fn for_users(self) -> Self {
+        let hash = hash(self.folder.as_os_str().as_bytes());
+        Self { folder: Path::new(FOLDER_FOR_USERS).join(hash), is_for_users: true, ..self }
+    }
+
+    /// Makes the socket of the sandbox `name`, in place of the one there if there is one, and serves it. `user` is who the
+    /// sandbox is on the host, if that is not who the node is.
     ///
     /// # Errors
-    /// When the folder or the socket can't be made.
-    pub fn open(&self, spec: &SandboxSpec, name: &str, allowed: &[HostName]) -> io::Result<Network> {
+    /// `Unavailable` when the folder or the socket can't be made.
+    pub(crate) fn open(
+        &self,
+        spec: &SandboxSpec,
+        name: &str,
+        allowed: &[HostName],
+        user: Option<u32>,
+    ) -> Result<Network, SandboxError> {
+        let opened = self.make(spec, name, allowed, user);
+        opened.map_err(|problem| {
+            let folder = self.folder.display();
+            SandboxError::Unavailable(format!("no socket for the network proxy in {folder}: {problem}"))
+        })
+    }
+
+    fn make(
+        &self,
+        spec: &SandboxSpec,
+        name: &str,
+        allowed: &[HostName],
+        user: Option<u32>,
+    ) -> io::Result<Network> {
         let ended = CancellationToken::new();
         // First of all, so that nobody sweeps its folder away.
         let before = self.lock().insert(name.to_owned(), ended.clone());
@@ -114,8 +152,7 @@ impl Networks {
             ended: ended.clone(),
             networks: self.clone(),
         };
-        make_folder(&self.folder, OUTER_MODE)?;
-        make_folder(&network.folder, FOLDER_MODE)?;
+        self.make_folders(&network.folder, user)?;
         let listener = bind(&network.folder)?;
         let proxy = Arc::new(Proxy {
             task: spec.task.clone(),
@@ -131,10 +168,22 @@ impl Networks {
         Ok(network)
     }
 
+    fn make_folders(&self, of_sandbox: &Path, user: Option<u32>) -> io::Result<()> {
+        let _nobody_removes = self.lock();
+        if self.is_for_users {
+            make_folder(Path::new(FOLDER_FOR_USERS), PASSAGE_MODE)?;
+        }
+        make_folder(&self.folder, if self.is_for_users { PASSAGE_MODE } else { OUTER_MODE })?;
+        make_folder(of_sandbox, if user.is_some() { OWN_MODE } else { FOLDER_MODE })?;
+        match user {
+            Some(_) => chown(of_sandbox, user, user),
+            None => Ok(()),
+        }
+    }
+
     /// The folder of a sandbox's socket, whether it is there or not.
     fn folder_of(&self, name: &str) -> PathBuf {
-        let hash = blake3::hash(name.as_bytes()).to_hex();
-        self.folder.join(&hash[..HASH_DIGITS])
+        self.folder.join(hash(name.as_bytes()))
     }
 
     /// Removes the folders that belong to none of the sandboxes `kept`, and to none that is open.
@@ -169,7 +218,7 @@ impl Networks {
     }
 }
 
-/// The proxy of one sandbox. It ends when this is dropped, and its socket stays, for one who takes the sandbox over.
+/// The proxy of one sandbox. It ends when this is dropped; its socket stays, if somebody may take the sandbox over.
 pub struct Network {
     name: String,
     /// To be mounted at [`MOUNT`].
@@ -182,8 +231,14 @@ pub struct Network {
 impl Network {
     /// The end of the sandbox: nothing stays.
     pub fn remove(&self) {
-        if self.end() {
-            remove_folder(&self.folder);
+        if !self.end() {
+            return;
+        }
+        remove_folder(&self.folder);
+        if self.networks.is_for_users {
+            let _nobody_opens = self.networks.lock();
+            // Unless there are others in it.
+            let _ = fs::remove_dir(&self.networks.folder);
         }
     }
 
@@ -201,8 +256,16 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.end();
+        match self.networks.is_for_users {
+            // Such a sandbox does not outlive its node.
+            true => self.remove(),
+            false => drop(self.end()),
+        }
     }
+}
+
+fn hash(name: &[u8]) -> String {
+    blake3::hash(name).to_hex()[..HASH_DIGITS].to_owned()
 }
 
 /// A folder of this mode, whatever the process's mask.

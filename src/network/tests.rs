@@ -69,7 +69,7 @@ impl World {
     }
 
     fn open(&self, limits: Limits) -> Network {
-        self.networks(limits).open(&spec(), "box", &["crates.io".parse().unwrap()]).unwrap()
+        self.networks(limits).open(&spec(), "box", &["crates.io".parse().unwrap()], None).unwrap()
     }
 
     async fn outcome(&mut self) -> (String, u16, ConnectionOutcome, u64, u64) {
@@ -274,7 +274,7 @@ async fn one_that_comes_back_makes_the_socket_anew_in_the_same_folder() {
     let mut world = World::new(&[&[PUBLIC], &[PUBLIC]]).await;
     let networks = world.networks(Limits::default());
     let allowed = ["crates.io".parse().unwrap()];
-    let first = networks.open(&spec(), "box", &allowed).unwrap();
+    let first = networks.open(&spec(), "box", &allowed, None).unwrap();
     let standing = tunnel(&first).await;
     let folder = fs::metadata(&first.folder).unwrap();
     // As of a node that died: its socket stays, and nobody listens.
@@ -285,7 +285,7 @@ async fn one_that_comes_back_makes_the_socket_anew_in_the_same_folder() {
 
     let again = world.networks(Limits::default());
     again.sweep(&HashSet::from(["box".to_owned()]));
-    let second = again.open(&spec(), "box", &allowed).unwrap();
+    let second = again.open(&spec(), "box", &allowed, None).unwrap();
     use std::os::unix::fs::MetadataExt;
     assert_eq!(fs::metadata(&second.folder).unwrap().ino(), folder.ino(), "it is mounted");
     drop(tunnel(&second).await);
@@ -295,7 +295,7 @@ async fn one_that_comes_back_makes_the_socket_anew_in_the_same_folder() {
     assert!(second.folder.exists(), "it is open");
     second.remove();
     assert!(!second.folder.exists());
-    world.networks(Limits::default()).open(&spec(), "left", &allowed).unwrap();
+    world.networks(Limits::default()).open(&spec(), "left", &allowed, None).unwrap();
     again.sweep(&HashSet::new());
     assert_eq!(fs::read_dir(world.folder.path().join(FOLDER)).unwrap().count(), 0);
 }
@@ -306,7 +306,7 @@ async fn a_deep_data_folder_is_no_trouble() {
     let deep = world.folder.path().join("a".repeat(200));
     fs::create_dir(&deep).unwrap();
     let networks = Networks::new(&deep, world.stage.clone(), Limits::default(), world.reporter.clone());
-    let network = networks.open(&spec(), "box", &[]).unwrap();
+    let network = networks.open(&spec(), "box", &[], None).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&network.folder.join(SOCKET)), 0o666);
     assert_eq!((mode(&network.folder), mode(&deep.join(FOLDER))), (0o755, 0o700));

@@ -28,7 +28,7 @@ impl Chosen {
 /// When the one that is set can't be used, or none of them can. Then there is no node: nothing runs without a sandbox.
 pub(super) async fn choose(settings: &Settings, networks: &Networks) -> Result<Chosen, SandboxError> {
     let docker = async || Chosen::try_out(docker_sandboxes(settings, networks)?).await;
-    let bubblewrap = async || Chosen::try_out(bubblewrap_sandboxes(settings)?).await;
+    let bubblewrap = async || Chosen::try_out(bubblewrap_sandboxes(settings, networks)?).await;
     match settings.sandbox.backend {
         SandboxBackend::Docker => docker().await,
         SandboxBackend::Bubblewrap => bubblewrap().await,
@@ -78,18 +78,16 @@ fn docker_sandboxes(settings: &Settings, networks: &Networks) -> Result<DockerSa
     Ok(sandboxes)
 }
 
-fn bubblewrap_sandboxes(settings: &Settings) -> Result<BubblewrapSandboxes, SandboxError> {
+fn bubblewrap_sandboxes(
+    settings: &Settings,
+    networks: &Networks,
+) -> Result<BubblewrapSandboxes, SandboxError> {
     let sandbox = &settings.sandbox;
-    // Without them its tasks would fail one by one, and nobody would be told why.
-    if let Some(repository) = sandbox.repository.iter().find(|it| !it.allow_hosts.is_empty()) {
-        return Err(SandboxError::Misconfigured(format!(
-            "{} has allow_hosts in sandbox.repository, which only Docker's sandboxes can have",
-            repository.name
-        )));
-    }
-    let mut sandboxes = BubblewrapSandboxes::new(bubblewrap_options(settings, sandbox))?;
+    let mut sandboxes =
+        BubblewrapSandboxes::new(bubblewrap_options(settings, sandbox))?.with_networks(networks.clone());
     for repository in &sandbox.repository {
         let options = bubblewrap_options(settings, &sandbox.with(repository));
+        let options = BubblewrapOptions { allowed_hosts: repository.allow_hosts.clone(), ..options };
         sandboxes = sandboxes.with_repository(&repository.name, options)?;
     }
     Ok(sandboxes)
@@ -123,6 +121,7 @@ fn bubblewrap_options(settings: &Settings, sandbox: &Sandbox) -> BubblewrapOptio
         work_bytes: sandbox.work_size.bytes(),
         tmp_bytes: sandbox.tmp_size.bytes(),
         home_bytes: sandbox.home_size.bytes(),
+        allowed_hosts: Vec::new(),
         output_cap_bytes: output_cap(settings),
         orphan_grace: settings.claims.ttl.get(),
         temp_dir: temp_folder(settings),
@@ -140,7 +139,7 @@ mod tests {
     use crate::settings::Sources;
 
     #[tokio::test]
-    async fn a_repository_with_hosts_never_gets_a_sandbox_without_its_network() {
+    async fn who_names_a_runtime_gets_no_other_backend() {
         let folder = tempfile::tempdir().unwrap();
         let (reporter, _reports) = reports();
         let outside = Arc::new(PublicInternet::default());
@@ -159,14 +158,8 @@ mod tests {
             };
             Settings::load(&sources).unwrap().settings
         };
-        let Err(error) = choose(&with("allow_hosts=[\"crates.io\"]"), &networks).await else { panic!() };
-        let text = error.to_string();
-        assert!(text.contains("Docker: ") && text.contains("/no/such/docker.sock"), "{text}");
-        assert!(text.contains("Bubblewrap: ") && text.contains("acme/rocket has allow_hosts"), "{text}");
         let Err(error) = choose(&with("runtime=\"runsc\""), &networks).await else { panic!() };
-        assert!(
-            !error.to_string().contains("ubblewrap"),
-            "who names a runtime gets no other backend: {error}"
-        );
+        let text = error.to_string();
+        assert!(text.contains("/no/such/docker.sock") && !text.contains("ubblewrap"), "{text}");
     }
 }

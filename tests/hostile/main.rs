@@ -14,6 +14,7 @@ mod commands;
 mod frames;
 mod import;
 mod nodes;
+mod proxy;
 mod trees;
 mod work;
 
@@ -29,6 +30,8 @@ mod fixture;
 #[allow(dead_code)]
 #[path = "../node/hill.rs"]
 mod hill;
+#[path = "../sandbox/internet.rs"]
+mod internet;
 #[allow(dead_code)]
 #[path = "../sandbox/place.rs"]
 mod place;
@@ -65,12 +68,14 @@ pub(crate) use cases;
 #[test]
 fn every_attack_is_counted_and_has_a_name_of_its_own() {
     let commands = commands::names();
-    let groups: [(&str, &[&str]); 7] = [
+    let proxy = proxy::names();
+    let groups: [(&str, &[&str]); 8] = [
         ("commands", &commands),
         ("work", work::NAMES),
         ("bundles", bundles::CASES),
         ("trees", trees::CASES),
         ("bombs", bombs::CASES),
+        ("proxy", &proxy),
         ("frames", frames::CASES),
         ("nodes", nodes::CASES),
     ];
@@ -78,7 +83,7 @@ fn every_attack_is_counted_and_has_a_name_of_its_own() {
     for (group, names) in groups {
         println!("{group}: {} attacks: {}", names.len(), names.join(", "));
     }
-    println!("{} attacks, those by commands and on the work against each backend", all.len());
+    println!("{} attacks, those by commands, on the work and on the proxy against each backend", all.len());
     let count = all.len();
     assert!(count >= LEAST, "{count}");
     all.sort_unstable();

@@ -5,6 +5,7 @@ mod bubblewrap;
 mod code;
 mod commands;
 mod docker;
+mod internet;
 mod isolation;
 mod lives;
 mod network;

@@ -1,57 +1,27 @@
-//! Sandboxes with an allow-list: real containers, the real proxy and relay, and behind the proxy a server of the test in
+//! Sandboxes with an allow-list: real sandboxes of both backends, the real proxy and relay, and behind the proxy a server of the test in
 //! place of the internet.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use bzzz::docker::{DockerOptions, DockerSandboxes};
-use bzzz::network::{HostName, Limits, Networks, Outside, PublicInternet, Reports, reports};
+use bzzz::network::{Limits, Networks, Reports};
 use bzzz_actors::ports::sandbox::{Purpose, Sandbox, Sandboxes};
 use bzzz_actors::task::{ConnectionOutcome, TaskEvent};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tokio::net::TcpStream;
 
-use crate::place::{Place, Sizes, output, run, text};
+use crate::internet::{HOST, Stage, node};
+use crate::on_each_backend;
+use crate::place::{Place, output, run, text};
 
 const CERTIFICATE: &str = include_str!("tls/certificate.pem");
 /// Of this certificate, which only tests trust.
 const KEY: &str = include_str!("tls/key.pem");
 
-const HOST: &str = "packages.example";
 const COMMIT: &str = "1234567890123456789012345678901234567890";
-
-/// Every allowed name leads to the test's server, except where a rebinding is played.
-struct Stage {
-    server: SocketAddr,
-    asked: AtomicUsize,
-    connected: Mutex<Vec<IpAddr>>,
-    /// After so many look-ups the name leads to the metadata service of a cloud.
-    rebinds_after: usize,
-}
-
-#[async_trait]
-impl Outside for Stage {
-    async fn resolve(&self, _: &HostName) -> io::Result<Vec<IpAddr>> {
-        let turn = self.asked.fetch_add(1, Ordering::Relaxed);
-        let address = if turn < self.rebinds_after { "93.184.215.14" } else { "169.254.169.254" };
-        Ok(vec![address.parse().unwrap()])
-    }
-
-    fn may_reach(&self, address: IpAddr) -> bool {
-        PublicInternet::default().may_reach(address)
-    }
-
-    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        assert_eq!(address.port(), 443);
-        self.connected.lock().unwrap().push(address.ip());
-        TcpStream::connect(self.server).await
-    }
-}
 
 /// HTTPS: a file, a git repository of the dumb protocol, and a flood.
 fn serve_tls() -> SocketAddr {
@@ -104,26 +74,19 @@ fn answer(stream: &mut (impl Read + Write)) -> io::Result<()> {
     stream.flush()
 }
 
-struct World {
-    place: Place,
+struct World<'a> {
+    place: &'a Place,
     stage: Arc<Stage>,
-    sandboxes: DockerSandboxes,
+    sandboxes: Arc<dyn Sandboxes>,
     networks: Networks,
     reports: Reports,
 }
 
-impl World {
-    fn new(limits: Limits, rebinds_after: usize) -> Option<Self> {
-        let place = Place::docker()?;
-        let server = serve_tls();
-        let stage = Arc::new(Stage {
-            server,
-            asked: AtomicUsize::new(0),
-            connected: Mutex::default(),
-            rebinds_after,
-        });
-        let (sandboxes, networks, reports) = node(&place, &stage, limits);
-        Some(Self { place, stage, sandboxes, networks, reports })
+impl<'a> World<'a> {
+    fn new(place: &'a Place, limits: Limits, rebinds_after: usize) -> Self {
+        let stage = Stage::new(serve_tls(), rebinds_after);
+        let (sandboxes, networks, reports) = node(place, &stage, limits);
+        Self { place, stage, sandboxes, networks, reports }
     }
 
     async fn start(&self) -> Arc<dyn Sandbox> {
@@ -140,19 +103,13 @@ impl World {
     }
 }
 
-/// What a life of a node has.
-fn node(place: &Place, stage: &Arc<Stage>, limits: Limits) -> (DockerSandboxes, Networks, Reports) {
-    let (reporter, reports) = reports();
-    let networks = Networks::new(place.folder.path(), stage.clone(), limits, reporter);
-    let options = DockerOptions {
-        allowed_hosts: vec![HOST.parse().unwrap()],
-        ..place.docker_options(Sizes::default())
-    };
-    let sandboxes =
-        DockerSandboxes::new(place.docker_options(Sizes::default())).unwrap().with_networks(networks.clone());
-    let sandboxes = sandboxes.with_repository(&"Acme/Rocket".parse().unwrap(), options).unwrap();
-    (sandboxes, networks, reports)
-}
+on_each_backend!(
+    tools_reach_an_allowed_host_and_no_other,
+    without_an_allow_list_there_is_neither_relay_nor_socket,
+    a_name_that_leads_elsewhere_later_leads_nowhere,
+    a_flood_is_cut_and_a_crowd_has_its_turn,
+    nothing_stays_of_a_sandbox_that_ends,
+);
 
 fn python(url: &str) -> String {
     format!(
@@ -161,9 +118,8 @@ fn python(url: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn tools_reach_an_allowed_host_and_no_other() {
-    let Some(mut world) = World::new(Limits::default(), usize::MAX) else { return };
+async fn tools_reach_an_allowed_host_and_no_other(place: &Place) {
+    let mut world = World::new(place, Limits::default(), usize::MAX);
     let sandbox = world.start().await;
     assert_eq!(sandbox.allowed_hosts(), [HOST]);
 
@@ -206,7 +162,7 @@ async fn tools_reach_an_allowed_host_and_no_other() {
         }
     }
     // Past the relay there is no way at all.
-    assert_eq!(output(&*sandbox, 5, "ls /sys/class/net").await, "lo\n");
+    assert_eq!(output(&*sandbox, 5, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '").await, "lo\n");
     assert_eq!(output(&*sandbox, 6, "cat /proc/net/route | wc -l").await, "1\n");
     let straight =
         "python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 5)' 2>&1 | tail -n1";
@@ -215,9 +171,7 @@ async fn tools_reach_an_allowed_host_and_no_other() {
     assert!(text(&write).contains("Read-only file system"), "{}", text(&write));
 }
 
-#[tokio::test]
-async fn without_an_allow_list_there_is_neither_relay_nor_socket() {
-    let Some(place) = Place::docker() else { return };
+async fn without_an_allow_list_there_is_neither_relay_nor_socket(place: &Place) {
     let sandbox = place.start().await;
     assert_eq!(sandbox.allowed_hosts(), Vec::<String>::new());
     assert_eq!(
@@ -230,9 +184,8 @@ async fn without_an_allow_list_there_is_neither_relay_nor_socket() {
     assert_eq!(output(&*sandbox, 3, "cat /proc/1/task/*/comm | wc -l").await, "1\n");
 }
 
-#[tokio::test]
-async fn a_name_that_leads_elsewhere_later_leads_nowhere() {
-    let Some(world) = World::new(Limits::default(), 1) else { return };
+async fn a_name_that_leads_elsewhere_later_leads_nowhere(place: &Place) {
+    let world = World::new(place, Limits::default(), 1);
     let sandbox = world.start().await;
     assert_eq!(output(&*sandbox, 2, &python(&format!("https://{HOST}/file"))).await, "the file\n");
     let said = output(&*sandbox, 3, &python(&format!("https://{HOST}/file"))).await;
@@ -240,10 +193,9 @@ async fn a_name_that_leads_elsewhere_later_leads_nowhere() {
     assert_eq!(*world.stage.connected.lock().unwrap(), ["93.184.215.14".parse::<IpAddr>().unwrap()]);
 }
 
-#[tokio::test]
-async fn a_flood_is_cut_and_a_crowd_has_its_turn() {
+async fn a_flood_is_cut_and_a_crowd_has_its_turn(place: &Place) {
     let limits = Limits { connection_bytes: 1 << 20, ..Limits::default() };
-    let Some(mut world) = World::new(limits, usize::MAX) else { return };
+    let mut world = World::new(place, limits, usize::MAX);
     let sandbox = world.start().await;
     run(&*sandbox, 2, &python(&format!("https://{HOST}/flood"))).await.unwrap();
     let (_, outcome) = world.connection().await;
@@ -261,9 +213,24 @@ async fn a_flood_is_cut_and_a_crowd_has_its_turn() {
     assert_eq!(output(&*sandbox, 5, &python(&format!("https://{HOST}/file"))).await, "the file\n");
 }
 
+async fn nothing_stays_of_a_sandbox_that_ends(place: &Place) {
+    let world = World::new(place, Limits::default(), usize::MAX);
+    let sandbox = world.start().await;
+    let mounted = output(&*sandbox, 2, "awk '$5 == \"/network\" { print $4 }' /proc/self/mountinfo").await;
+    let name = Path::new(mounted.trim()).file_name().unwrap();
+    // A node that is root has those of other users elsewhere.
+    let of_users = std::fs::read_dir("/run/bzzz").into_iter().flatten().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = of_users.chain([place.folder.path().join("network")]).collect();
+    let is_there = || folders.iter().any(|folder| folder.join(name).exists());
+    assert!(is_there(), "{mounted} in {folders:?}");
+    sandbox.destroy().await.unwrap();
+    assert!(!is_there(), "{mounted} in {folders:?}");
+}
+
 #[tokio::test]
 async fn a_node_that_returns_serves_the_sandbox_again() {
-    let Some(world) = World::new(Limits::default(), usize::MAX) else { return };
+    let Some(place) = Place::docker() else { return };
+    let world = World::new(&place, Limits::default(), usize::MAX);
     let sandbox = world.start().await;
     let fetch = python(&format!("https://{HOST}/file"));
     assert_eq!(output(&*sandbox, 2, &fetch).await, "the file\n");
@@ -273,7 +240,7 @@ async fn a_node_that_returns_serves_the_sandbox_again() {
     assert!(said.contains("503 The network proxy of this sandbox does not answer"), "{said}");
     drop(sandbox);
 
-    let (sandboxes, _, _reports) = node(&world.place, &world.stage, Limits::default());
+    let (sandboxes, _, _reports) = node(world.place, &world.stage, Limits::default());
     let spec = world.place.spec(Purpose::Work);
     assert_eq!(sandboxes.remove_strays(&world.place.node, &|found| *found == spec).await.unwrap(), 0);
     let adopted = sandboxes.adopt(&spec).await.unwrap().unwrap();

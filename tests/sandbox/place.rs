@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bzzz::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
 use bzzz::docker::{DockerOptions, DockerSandboxes};
+use bzzz::network::{HostName, Networks};
 use bzzz_actors::ports::sandbox::{
     CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes,
 };
-use bzzz_actors::task::{Ending, Epoch, NodeId};
+use bzzz_actors::task::{Ending, Epoch, NodeId, RepoId};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
@@ -101,6 +102,25 @@ impl Place {
         sandboxes.start(&self.spec(Purpose::Work)).await.unwrap()
     }
 
+    /// Sandboxes whose commands may connect to `host`, if they are those of this repository.
+    pub(crate) fn with_host(&self, repo: &RepoId, host: &HostName, networks: Networks) -> Arc<dyn Sandboxes> {
+        let folder = self.folder.path();
+        match self.backend {
+            Backend::Docker => {
+                let options = docker_options(folder, Sizes::default());
+                let sandboxes = DockerSandboxes::new(options.clone()).unwrap().with_networks(networks);
+                let options = DockerOptions { allowed_hosts: vec![host.clone()], ..options };
+                Arc::new(sandboxes.with_repository(repo, options).unwrap())
+            }
+            Backend::Bubblewrap => {
+                let options = bubblewrap_options(folder, Sizes::default());
+                let sandboxes = BubblewrapSandboxes::new(options.clone()).unwrap().with_networks(networks);
+                let options = BubblewrapOptions { allowed_hosts: vec![host.clone()], ..options };
+                Arc::new(sandboxes.with_repository(repo, options).unwrap())
+            }
+        }
+    }
+
     /// The ids of the node's containers, running or not.
     pub(crate) fn containers(&self) -> Vec<String> {
         let filter = format!("label=bzzz.node={}", self.node);
@@ -161,6 +181,7 @@ fn bubblewrap_options(folder: &Path, sizes: Sizes) -> BubblewrapOptions {
         work_bytes: sizes.work_bytes,
         tmp_bytes: 32 * MIB,
         home_bytes: 32 * MIB,
+        allowed_hosts: Vec::new(),
         output_cap_bytes: OUTPUT_CAP_BYTES,
         orphan_grace: sizes.orphan_grace,
         temp_dir: folder.join("tmp"),
