@@ -7,6 +7,8 @@
 #![allow(clippy::large_futures)]
 
 mod bee;
+#[path = "../support/bubblewrap.rs"]
+mod bubblewrap;
 mod checks;
 mod claims;
 mod collection;
