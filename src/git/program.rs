@@ -17,6 +17,9 @@ use super::command::{GitError, Input, Output, Overflow, Run};
 
 /// The part of standard error that is kept, its beginning.
 const KEPT_STDERR_BYTES: usize = 16 * 1024;
+/// By its path: the standard library then starts it without a copy of this process's page tables, which a large process
+/// has many of.
+const SHELL: &str = "/bin/sh";
 /// The shell's status when there is no such program.
 const NOT_FOUND: i32 = 127;
 
@@ -75,7 +78,7 @@ impl Program {
     }
 
     fn command(&self, run: &Run) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new("sh");
+        let mut command = tokio::process::Command::new(SHELL);
         command
             .arg("-c")
             .arg(run.kernel.script())

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::story::Story;
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 #[derive(Clone)]
 pub(crate) struct Bee {
