@@ -44,14 +44,15 @@ fn whatever_the_arguments(name: &str) -> Value {
     json!({ "syscall": name })
 }
 
-/// The arguments in question are of 32 bits, whatever stands above those.
+/// The arguments in question are of 32 bits, whatever stands above those, but for pointers.
 fn condition(condition: &Condition) -> Value {
-    let (op, value) = match condition.must {
-        Must::Equal(value) => (json!("eq"), value),
-        Must::DifferFrom(value) => (json!("ne"), value),
-        Must::HaveNoneOf(mask) => (json!({ "masked_eq": mask }), 0),
+    let (kind, op, value) = match condition.must {
+        Must::Equal(value) => ("dword", json!("eq"), value),
+        Must::EqualWithin { mask, value } => ("dword", json!({ "masked_eq": mask }), value),
+        Must::HaveNoneOf(mask) => ("dword", json!({ "masked_eq": mask }), 0),
+        Must::BeNull => ("qword", json!("eq"), 0),
     };
-    json!({ "index": condition.argument, "type": "dword", "op": op, "val": value })
+    json!({ "index": condition.argument, "type": kind, "op": op, "val": value })
 }
 
 /// Newer architectures lack the calls that others have replaced.

@@ -47,8 +47,9 @@ pub(super) fn install(folder: &Path) -> io::Result<PathBuf> {
 fn condition(condition: &Condition) -> Value {
     match condition.must {
         Must::Equal(value) => json!({ "index": condition.argument, "value": value, "op": "SCMP_CMP_EQ" }),
-        Must::DifferFrom(value) => {
-            json!({ "index": condition.argument, "value": value, "op": "SCMP_CMP_NE" })
+        Must::BeNull => json!({ "index": condition.argument, "value": 0, "op": "SCMP_CMP_EQ" }),
+        Must::EqualWithin { mask, value } => {
+            json!({ "index": condition.argument, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ" })
         }
         Must::HaveNoneOf(mask) => {
             json!({ "index": condition.argument, "value": mask, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" })

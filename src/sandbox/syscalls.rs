@@ -287,7 +287,6 @@ const SOCKETS: &[&str] = &[
     "sendto",
     "setsockopt",
     "shutdown",
-    "socketpair",
 ];
 
 const IPC: &[&str] = &[
@@ -318,46 +317,73 @@ pub(crate) const ABSENT: &[&str] = &["clone3", "io_uring_enter", "io_uring_regis
 pub(crate) const CONDITIONAL: &[(&str, &[Condition])] = &[
     // Processes and threads, but no new namespace: a bit of this mask asks for one.
     ("clone", &[Condition { argument: 0, must: Must::HaveNoneOf(0x7e02_0000) }]),
-    // Unix, IPv4, IPv6, and the netlink protocol that lists network interfaces. Not vsock, which leads to the host
-    // of a virtual machine, not AF_ALG, not packet sockets.
-    ("socket", &[Condition { argument: 0, must: Must::Equal(1) }]),
-    ("socket", &[Condition { argument: 0, must: Must::Equal(2) }]),
-    ("socket", &[Condition { argument: 0, must: Must::Equal(10) }]),
-    (
-        "socket",
-        &[Condition { argument: 0, must: Must::Equal(16) }, Condition { argument: 2, must: Must::Equal(0) }],
-    ),
-    // Limits and turns at the processor, but not sandboxd's: it is the same user's, and without them it would be dead or
-    // could not end a command at its deadline. Nor of groups and users, to which it belongs.
-    ("prlimit64", &[NOT_OF_SANDBOXD]),
-    ("sched_setaffinity", &[NOT_OF_SANDBOXD]),
-    ("sched_setattr", &[NOT_OF_SANDBOXD]),
-    ("sched_setparam", &[NOT_OF_SANDBOXD]),
-    ("sched_setscheduler", &[NOT_OF_SANDBOXD]),
-    (
-        "setpriority",
-        &[
-            Condition { argument: 0, must: Must::Equal(0) },
-            Condition { argument: 1, must: Must::DifferFrom(1) },
-        ],
-    ),
+    // Unix; streams and datagrams of IPv4 and IPv6, by TCP and UDP alone; and the netlink protocol that lists network
+    // interfaces. Not vsock, which leads to the host of a virtual machine, not AF_ALG, not packet sockets.
+    ("socket", &[is(0, UNIX)]),
+    ("socket", &[is(0, IPV4), is_kind(STREAM), is(2, 0)]),
+    ("socket", &[is(0, IPV4), is_kind(STREAM), is(2, TCP)]),
+    ("socket", &[is(0, IPV4), is_kind(DATAGRAM), is(2, 0)]),
+    ("socket", &[is(0, IPV4), is_kind(DATAGRAM), is(2, UDP)]),
+    ("socket", &[is(0, IPV6), is_kind(STREAM), is(2, 0)]),
+    ("socket", &[is(0, IPV6), is_kind(STREAM), is(2, TCP)]),
+    ("socket", &[is(0, IPV6), is_kind(DATAGRAM), is(2, 0)]),
+    ("socket", &[is(0, IPV6), is_kind(DATAGRAM), is(2, UDP)]),
+    ("socket", &[is(0, NETLINK), is(2, 0)]),
+    ("socketpair", &[is(0, UNIX)]),
+    // The caller's own limits and turns at the processor, and the question for anybody's limits. Not sandboxd's: it is the
+    // same user's, and without them it would be dead or could not end a command at its deadline. Who is not asked for by
+    // number: its threads have numbers too, and the number of bits that count differs.
+    ("prlimit64", &[OF_THE_CALLER]),
+    ("prlimit64", &[Condition { argument: 2, must: Must::BeNull }]),
+    ("sched_setaffinity", &[OF_THE_CALLER]),
+    ("sched_setattr", &[OF_THE_CALLER]),
+    ("sched_setparam", &[OF_THE_CALLER]),
+    ("sched_setscheduler", &[OF_THE_CALLER]),
+    ("setpriority", &[is(0, 0), is(1, 0)]),
     // The ordinary personality, and the question which one it is.
-    ("personality", &[Condition { argument: 0, must: Must::Equal(0) }]),
-    ("personality", &[Condition { argument: 0, must: Must::Equal(0xffff_ffff) }]),
+    ("personality", &[is(0, 0)]),
+    ("personality", &[is(0, 0xffff_ffff)]),
 ];
 
-/// The first argument is a process, and not the first one of the sandbox.
-const NOT_OF_SANDBOXD: Condition = Condition { argument: 0, must: Must::DifferFrom(1) };
+const UNIX: u64 = 1;
+const IPV4: u64 = 2;
+const IPV6: u64 = 10;
+const NETLINK: u64 = 16;
+
+const STREAM: u64 = 1;
+const DATAGRAM: u64 = 2;
+/// Above it stand flags.
+const KIND_OF_SOCKET: u64 = 0xf;
+
+const TCP: u64 = 6;
+const UDP: u64 = 17;
+
+const OF_THE_CALLER: Condition = is(0, 0);
+
+const fn is(argument: u32, value: u64) -> Condition {
+    Condition { argument, must: Must::Equal(value) }
+}
+
+/// Of the second argument of `socket`.
+const fn is_kind(value: u64) -> Condition {
+    Condition { argument: 1, must: Must::EqualWithin { mask: KIND_OF_SOCKET, value } }
+}
 
 pub(crate) struct Condition {
     pub(crate) argument: u32,
     pub(crate) must: Must,
 }
 
+/// Of 32 bits, but for `BeNull`.
 pub(crate) enum Must {
     Equal(u64),
-    DifferFrom(u64),
+    EqualWithin {
+        mask: u64,
+        value: u64,
+    },
     HaveNoneOf(u64),
+    /// A pointer.
+    BeNull,
 }
 
 #[cfg(test)]

@@ -61,6 +61,16 @@ pub(super) fn attacks() -> Vec<Attack> {
             Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),
         ),
         python(
+            "pairs_of_sockets_of_odd_families",
+            "for it in 2, 10, 16, 17, 30, 38, 40:\n  attempt(socket.socketpair, it, 1)",
+            Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),
+        ),
+        python(
+            "protocols_beside_tcp_and_udp",
+            "for it in 33, 115, 132, 136, 262:\n  attempt(socket.socket, 2, 1, it)\n  attempt(socket.socket, 10, 2, it)\nattempt(socket.socket, 2, 5)",
+            Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),
+        ),
+        python(
             "netlink_beyond_the_list_of_interfaces",
             "for it in 2, 4, 6, 9, 10, 12, 15, 16, 21:\n  attempt(socket.socket, 16, 3, it)",
             Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),

@@ -65,6 +65,24 @@ pub(super) fn attacks() -> Vec<Attack> {
             "for it in 0, 2, 7, 6, 9:\n  new = (ctypes.c_ulong * 2)(1, 1)\n  call(\"prlimit64\", 1, it, ctypes.byref(new), None)",
             Says("EPERM\nEPERM\nEPERM\nEPERM\nEPERM\n"),
         ),
+        python(
+            // A process is named by 32 bits of 64.
+            "lowering_the_limits_of_pid_1_by_a_longer_number",
+            "new = (ctypes.c_ulong * 2)(5, 5)\ncall(\"prlimit64\", (1 << 32) + 1, 7, ctypes.byref(new), None)",
+            Says("EPERM\n"),
+        ),
+        python(
+            "lowering_the_limits_of_pid_1_by_its_threads",
+            "new = (ctypes.c_ulong * 2)(5, 5)\nfor it in os.listdir(\"/proc/1/task\"):\n  call(\"prlimit64\", int(it), 7, ctypes.byref(new), None)",
+            Says("EPERM\n"),
+        ),
+        python(
+            // 32 bits of it are zero: a filter that looks at those takes it for no address.
+            "lowering_the_limits_of_pid_1_from_a_round_address",
+            "C.mmap.restype = ctypes.c_void_p\nat = C.mmap(ctypes.c_void_p(1 << 40), ctypes.c_size_t(4096), 3, 0x32, -1, ctypes.c_long(0))\n\
+             ctypes.memmove(at, (ctypes.c_ulong * 2)(5, 5), 16)\nprint(hex(at))\ncall(\"prlimit64\", 1, 7, ctypes.c_void_p(at), None)",
+            Says("0x10000000000\nEPERM\n"),
+        ),
         shell(
             "offering_pid_1_to_the_oom_killer",
             "echo 1000 >/proc/1/oom_score_adj",
