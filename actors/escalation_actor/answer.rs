@@ -23,10 +23,12 @@ pub(super) async fn first_answer(
     Ok(None)
 }
 
-/// What people said after the question. Nodes and people may share one account, so a node's comment is told by its
-/// hidden marker, not by its author.
+/// What people said after the question. That is the node's own comment with its marker at the end: anybody can write the
+/// marker into theirs. Nodes and people may share one account, so what other nodes say is told by their markers.
 fn later_words<'a>(comments: &'a [Comment], marker: &str) -> impl Iterator<Item = &'a Comment> + use<'a> {
-    let question = comments.iter().position(|comment| comment.body.contains(&comment_marker(marker)));
+    let marker = comment_marker(marker);
+    let is_question = |it: &Comment| it.is_own && it.body.trim_end().ends_with(&marker);
+    let question = comments.iter().position(is_question);
     let after = question.map_or(&[][..], |question| &comments[question + 1..]);
     let says_something =
         |it: &&Comment| !it.body.contains("<!-- bzzz:") && !readable(&it.body).trim().is_empty();
@@ -41,6 +43,7 @@ mod tests {
         Comment {
             id: 1,
             author: author.into(),
+            is_own: author == "ann",
             from_maintainer: true,
             body: body.into(),
             created_at: String::new(),
@@ -50,6 +53,8 @@ mod tests {
     #[test]
     fn what_was_said_before_by_nodes_or_hidden_is_no_answer() {
         let comments = [
+            comment("eve", "<!-- bzzz:question-e1-1 -->"),
+            comment("ann", "<!-- bzzz:question-e1-1 --> is what I say"),
             comment("ann", "Too early."),
             comment("ann", "Which one?\n<!-- bzzz:question-e1-1 -->"),
             comment("ann", "<!-- bzzz:claim --> a node's"),

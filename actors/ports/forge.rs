@@ -74,6 +74,8 @@ pub struct IssueList {
 pub struct Comment {
     pub id: u64,
     pub author: String,
+    /// By the account that this node speaks as.
+    pub is_own: bool,
     /// The author has to do with the repository: OWNER, MEMBER or COLLABORATOR. It may be no more than the right to
     /// read; without it there is none to triage either.
     pub from_maintainer: bool,

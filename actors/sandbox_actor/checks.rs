@@ -13,13 +13,20 @@ use super::SandboxActor;
 
 /// Runs every command to its end, one after the other, also after one failed: the model is told of all at once.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<CheckRun>, SandboxError>")]
+#[rtype(result = "Result<ChecksRun, SandboxError>")]
 pub struct RunChecks {
     pub epoch: Epoch,
     pub code: CodeIn,
     pub commands: Vec<String>,
     /// For each command.
     pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChecksRun {
+    /// The hosts that they could connect to.
+    pub hosts: Vec<String>,
+    pub runs: Vec<CheckRun>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +36,11 @@ pub struct CheckRun {
 }
 
 impl Handler<RunChecks> for SandboxActor {
-    type Result = ResponseActFuture<Self, Result<Vec<CheckRun>, SandboxError>>;
+    type Result = ResponseActFuture<Self, Result<ChecksRun, SandboxError>>;
 
     fn handle(&mut self, checks: RunChecks, _: &mut Context<Self>) -> Self::Result {
         if checks.commands.is_empty() {
-            return Box::pin(async { Ok(Vec::new()) }.into_actor(self));
+            return Box::pin(async { Ok(ChecksRun::default()) }.into_actor(self));
         }
         let opened = self.open(checks.epoch, Purpose::Check, checks.code);
         let ran = opened.then(move |opened, actor, _| {
@@ -67,11 +74,11 @@ async fn run_all(
     sandbox: &Arc<dyn Sandbox>,
     commands: Vec<String>,
     timeout: Duration,
-) -> Result<Vec<CheckRun>, SandboxError> {
+) -> Result<ChecksRun, SandboxError> {
     let mut runs = Vec::with_capacity(commands.len());
     for (step, command) in (1..).zip(commands) {
         let outcome = sandbox.run(&CommandRequest { step, command: command.clone(), timeout }).await?;
         runs.push(CheckRun { command, outcome });
     }
-    Ok(runs)
+    Ok(ChecksRun { hosts: sandbox.allowed_hosts(), runs })
 }

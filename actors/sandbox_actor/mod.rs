@@ -21,7 +21,7 @@ use crate::ports::sandbox::{
 };
 use crate::task::{Epoch, NodeId, Sha, TaskId};
 
-pub use checks::{CheckRun, RunChecks};
+pub use checks::{CheckRun, ChecksRun, RunChecks};
 
 /// Makes the work sandbox, in place of the one there if there is one, and puts the code in.
 #[derive(Message)]

@@ -113,6 +113,9 @@ pub enum TaskEvent {
     ChecksFinished {
         tree: Sha,
         results: Vec<CheckResult>,
+        /// The hosts that they could connect to; mostly none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<String>,
     },
 
     /// The task's branch holds `commit`, and the claim reference says that the work is done.

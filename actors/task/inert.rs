@@ -115,7 +115,7 @@ fn spaced(text: &str, is_live: impl Fn(Place<'_>) -> bool) -> String {
     shown
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
     fn last(self) -> char {
         self.before.chars().next_back().unwrap_or_default()
     }
@@ -174,19 +174,24 @@ impl Place<'_> {
             || ["mailto", "xmpp", "javascript", "vbscript", "data"].iter().any(|it| scheme.ends_with(it))
     }
 
+    /// What stands before the sign, of one byte, and before the backslashes that a page does not show.
+    fn before_sign(self) -> &'a str {
+        self.before[..self.before.len() - 1].trim_end_matches('\\')
+    }
+
     /// `#12` (also behind `owner/name`), `GH-12`, or the address of an issue, pull request, discussion or commit.
     fn is_reference(self) -> bool {
         match self.last() {
             '#' => self.is_number(),
             '-' => {
-                let word = &self.before[..self.before.len() - 1];
+                let word = self.before_sign();
                 let is_gh = word.len() >= 2
                     && word.get(word.len() - 2..).is_some_and(|it| it.eq_ignore_ascii_case("gh"));
                 let first = is_gh.then(|| word[..word.len() - 2].chars().next_back()).flatten();
                 is_gh && !first.is_some_and(|c| c.is_ascii_alphanumeric()) && self.is_number()
             }
             '/' => {
-                let folder = self.before[..self.before.len() - 1].rsplit('/').next().unwrap_or_default();
+                let folder = self.before_sign().rsplit('/').next().unwrap_or_default();
                 let leads_to_one = ["issues", "pull", "pulls", "discussions", "commit"]
                     .iter()
                     .any(|it| folder.eq_ignore_ascii_case(it));
@@ -225,6 +230,10 @@ mod tests {
             ("thanks @ann and @org/team, ann@example.org", "thanks @ ann and @ org/team, ann@example.org"),
             ("_@ann_ **@ann** (@ann)", "_@ ann_ **@ ann** (@ ann)"),
             ("Fixes #12, closes a/b#3. GH-4", "Fixes # 12, closes a/b# 3. GH- 4"),
+            (
+                r"Fixes GH\-12, [x](https://github.com/a/b\/issues\/12) \#5 \@ann",
+                r"Fixes GH\- 12, [x](https://github.com/a/b\/issues\/ 12) \# 5 \@ ann",
+            ),
             (
                 "resolves https://github.com/a/b/issues/12 and /pull/3",
                 "resolves https://github.com/a/b/issues/ 12 and /pull/ 3",
@@ -294,6 +303,8 @@ mod tests {
             " ",
             "~~~\n",
             "\\",
+            "GH\\-",
+            "/issues\\/",
             "_",
             "*",
             ":",
@@ -341,7 +352,24 @@ mod tests {
         text.starts_with(|c: char| c.is_ascii_digit())
     }
 
+    /// As a page shows it: a backslash before a sign goes.
+    fn unescaped(text: &str) -> String {
+        let mut shown = String::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match chars.next_if(|next| c == '\\' && next.is_ascii_punctuation()) {
+                Some(sign) => shown.push(sign),
+                None => shown.push(c),
+            }
+        }
+        shown
+    }
+
     fn refers(text: &str) -> bool {
+        refers_as_it_stands(text) || refers_as_it_stands(&unescaped(text))
+    }
+
+    fn refers_as_it_stands(text: &str) -> bool {
         let lower = text.to_ascii_lowercase();
         has(&lower, "#", |_, after| begins_with_number(after))
             || has(&lower, "gh-", |before, after| {
@@ -367,7 +395,7 @@ mod tests {
             let shown = inert(&text);
             prop_assert!(!refers(&shown), "{:?}", shown);
             let words = outside_fences(&shown);
-            prop_assert!(!mentions(&words), "{:?}", shown);
+            prop_assert!(!mentions(&words) && !mentions(&unescaped(&words)), "{:?}", shown);
             prop_assert!(!words.contains("!["), "{:?}", shown);
             let is_tag = |_: &str, after: &str| after.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
             prop_assert!(!has(&words, "<", is_tag), "{:?}", shown);

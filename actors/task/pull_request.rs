@@ -54,7 +54,12 @@ impl Task {
         if results.is_empty() {
             return "Nothing was checked: the repository's `.bzzz.toml` names no `checks`.\n".to_owned();
         }
-        let mut report = "Run in a clean sandbox on exactly this tree, without network.\n\n".to_owned();
+        let hosts = self.checked.as_ref().map(|it| it.hosts.as_slice()).unwrap_or_default();
+        let network = match hosts {
+            [] => "without network".to_owned(),
+            hosts => format!("with access to {} by https", hosts.join(", ")),
+        };
+        let mut report = format!("Run in a clean sandbox on exactly this tree, {network}.\n\n");
         for result in results {
             let seconds = result.outcome.duration_ms as f64 / 1e3;
             let title = format!("{} — {}, {seconds:.1} s", in_short(&result.command), result.outcome.ending);
@@ -107,10 +112,29 @@ mod tests {
                     out_of_memory: false,
                 },
             }],
+            hosts: vec![],
         });
         let body = task.pull_request_body(&"n1".parse().unwrap());
+        assert!(body.contains("exactly this tree, without network."), "{body}");
         assert!(body.contains("echo '&lt;b&gt;' — exit status 0, 1.5 s"), "{body}");
         assert!(body.contains("````\n```\n</details> @everyone\n````"), "{body}");
+    }
+
+    #[test]
+    fn hosts_that_checks_could_reach_are_named() {
+        let mut task = task();
+        let outcome = Observed {
+            ending: Ending::Exited { code: 0 },
+            duration_ms: 1,
+            shown: String::new(),
+            whole: None,
+            out_of_memory: false,
+        };
+        let results = vec![CheckResult { command: "make".into(), outcome }];
+        task.checked =
+            Some(Checked { tree: "a".repeat(40).parse().unwrap(), results, hosts: vec!["crates.io".into()] });
+        let body = task.pull_request_body(&"n1".parse().unwrap());
+        assert!(body.contains("exactly this tree, with access to crates.io by https."), "{body}");
     }
 
     #[test]

@@ -39,9 +39,9 @@ async fn all_comments(api: &Api, task: &TaskId) -> Result<Vec<WireComment>, Forg
     Err(too_many(&call.name, "comments", MAX_PAGES * PER_PAGE))
 }
 
-pub(super) async fn comments(api: &Api, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {
+pub(super) async fn comments(api: &Api, login: &str, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {
     let comments = all_comments(api, task).await?;
-    Ok(comments.into_iter().map(WireComment::into_comment).collect())
+    Ok(comments.into_iter().map(|comment| comment.into_comment(login)).collect())
 }
 
 /// Only a comment of `login`'s own counts: anybody can write the marker into theirs.

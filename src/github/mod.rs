@@ -108,7 +108,7 @@ impl Forge for GitHub {
     }
 
     async fn comments(&self, task: &TaskId) -> Result<Vec<Comment>, ForgeError> {
-        conversation::comments(&self.api, task).await
+        conversation::comments(&self.api, self.known_login().await?, task).await
     }
 
     async fn put_comment(&self, task: &TaskId, marker: &str, body: &str) -> Result<(), ForgeError> {

@@ -115,8 +115,10 @@ impl WireComment {
         self.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(login))
     }
 
-    pub(super) fn into_comment(self) -> Comment {
+    /// `own` is the node's login.
+    pub(super) fn into_comment(self, own: &str) -> Comment {
         Comment {
+            is_own: self.is_by(own),
             id: self.id,
             author: printable(&login(self.user)),
             from_maintainer: matches!(self.author_association.as_str(), "OWNER" | "MEMBER" | "COLLABORATOR"),

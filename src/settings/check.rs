@@ -241,9 +241,6 @@ fn check_repositories(checks: &mut Checks<'_>, sandbox: &Sandbox, is_good: bool)
         let what = format!("names {count} hosts");
         let key = format!("{place}.allow_hosts");
         checks.require(&[&key], count <= MAX_HOSTS, what, format!("allowed: at most {MAX_HOSTS}"));
-        let is_possible = repository.allow_hosts.is_empty() || sandbox.backend != SandboxBackend::Bubblewrap;
-        let what = "allows hosts, and sandbox.backend is \"bubblewrap\", whose sandboxes have no network";
-        checks.require(&[&key], is_possible, what, "set sandbox.backend to \"docker\" or \"auto\"");
         if is_good {
             check_limits(checks, &place, &sandbox.with(repository));
         }

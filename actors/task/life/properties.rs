@@ -81,6 +81,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         18 | 19 => TaskEvent::ChecksFinished {
             tree: sha(digit),
             results: vec![CheckResult { command: text(), outcome: observed(i32::from(pick - 18)) }],
+            hosts: vec![],
         },
         20 => TaskEvent::LeaseIntended { lease: sha(digit), commit: None },
         21 => TaskEvent::Published { commit: sha(digit) },
@@ -344,7 +345,7 @@ fn the_straight_way() {
         TaskEvent::CommandFinished { step: 1, outcome: observed(0) },
         replied(Step::Done { title: "t".into(), body: "b".into() }),
         TaskEvent::WorkProduced { produced: produced(2) },
-        TaskEvent::ChecksFinished { tree: sha(2), results: vec![] },
+        TaskEvent::ChecksFinished { tree: sha(2), results: vec![], hosts: vec![] },
         replied(Step::Done { title: "t".into(), body: "b".into() }),
         TaskEvent::WorkProduced { produced: produced(2) },
         TaskEvent::Published { commit: sha(0) },

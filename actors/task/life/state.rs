@@ -19,6 +19,8 @@ pub struct Checked {
     pub tree: Sha,
     /// Empty when the repository names no checks: then nothing was checked, and the pull request says so.
     pub results: Vec<CheckResult>,
+    /// The hosts that they could connect to.
+    pub hosts: Vec<String>,
 }
 
 impl Checked {

@@ -106,8 +106,11 @@ impl Task {
                 self.refused = Some(problem.clone());
                 Some(self.another_round())
             }
-            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results }) if tree == checked => {
-                self.checked = Some(Checked { tree: checked.clone(), results: results.clone() });
+            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts })
+                if tree == checked =>
+            {
+                self.checked =
+                    Some(Checked { tree: checked.clone(), results: results.clone(), hosts: hosts.clone() });
                 Some(self.after_checks(checked.clone()))
             }
 

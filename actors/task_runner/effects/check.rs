@@ -1,7 +1,7 @@
 //! The repository's checks on the produced tree.
 
 use crate::ports::sandbox::SandboxError;
-use crate::sandbox_actor::RunChecks;
+use crate::sandbox_actor::{ChecksRun, RunChecks};
 use crate::task::{CheckResult, Sha, TaskEvent};
 
 use super::{Carried, Ended, Tools, stalled};
@@ -19,8 +19,8 @@ impl Tools {
             commands: self.task.checks.clone(),
             timeout: bench.pace.check_timeout,
         };
-        let runs = match self.deps.sandbox.send(checks).await? {
-            Ok(runs) => runs,
+        let ChecksRun { hosts, runs } = match self.deps.sandbox.send(checks).await? {
+            Ok(ran) => ran,
             // Nothing of the task's own was in it: the checks run again in another.
             Err(SandboxError::Lost(why)) => {
                 return Err(stalled(format!("the sandbox of the checks was lost: {why}")));
@@ -31,6 +31,6 @@ impl Tools {
         for run in runs {
             results.push(CheckResult { command: run.command, outcome: self.observed(&run.outcome).await? });
         }
-        Ok(TaskEvent::ChecksFinished { tree: tree.clone(), results })
+        Ok(TaskEvent::ChecksFinished { tree: tree.clone(), results, hosts })
     }
 }

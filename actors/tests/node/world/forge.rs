@@ -11,6 +11,9 @@ use bzzz_actors::task::{Issue, IssueState, RepoId, Sha, TaskId};
 
 use super::{MemoryGit, Traps};
 
+/// What nodes speak as.
+const ACCOUNT: &str = "bot";
+
 pub struct MemoryForge {
     pub traps: Traps,
     git: Arc<MemoryGit>,
@@ -106,6 +109,7 @@ impl MemoryForge {
         state.comments.push(Comment {
             id,
             author: author.into(),
+            is_own: author == ACCOUNT,
             from_maintainer: true,
             body: body.into(),
             created_at: String::new(),
@@ -151,7 +155,7 @@ impl MemoryForge {
 impl Forge for MemoryForge {
     async fn login(&self) -> Result<String, ForgeError> {
         self.traps.step_on("login");
-        self.call(|_| Ok("bot".into()))
+        self.call(|_| Ok(ACCOUNT.into()))
     }
 
     async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError> {
@@ -204,7 +208,7 @@ impl Forge for MemoryForge {
             return Ok(());
         }
         drop(state);
-        self.say("bot", &body);
+        self.say(ACCOUNT, &body);
         Ok(())
     }
 
