@@ -276,12 +276,14 @@ async fn comments_tell_maintainers_from_others() {
     let body = json!([
         {"id": 1, "user": null, "author_association": "NONE", "body": null, "created_at": "a"},
         {"id": 2, "user": {"login": "ann"}, "author_association": "MEMBER", "body": "x\u{1b}[1m", "created_at": "b"},
+        {"id": 3, "user": {"login": "Bzzz-Bot"}, "author_association": "NONE", "body": "y", "created_at": "c"},
     ]);
-    let server = Canned::serve(vec![Answer::json(200, &body.to_string())]).await;
+    let server = Canned::serve(vec![user(), Answer::json(200, &body.to_string())]).await;
     let comments = forge(&server).comments(&task()).await.unwrap();
     let seen: Vec<_> =
-        comments.iter().map(|c| (c.author.as_str(), c.from_maintainer, c.body.as_str())).collect();
-    assert_eq!(seen, [("ghost", false, ""), ("ann", true, "x")]);
+        comments.iter().map(|c| (c.author.as_str(), c.from_maintainer, c.is_own, c.body.as_str())).collect();
+    let expected = [("ghost", false, false, ""), ("ann", true, false, "x"), ("Bzzz-Bot", false, true, "y")];
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test]
