@@ -2,7 +2,7 @@
 
 use crate::ports::forge::{Comment, ForgeError, comment_marker};
 use crate::task::RepoId;
-use crate::task::text::readable;
+use crate::task::text::on_page;
 use crate::trust::Trust;
 
 use super::Answer;
@@ -16,7 +16,7 @@ pub(super) async fn first_answer(
 ) -> Result<Option<Answer>, ForgeError> {
     for comment in later_words(comments, marker) {
         if trust.may_answer(repo, comment).await? {
-            let text = readable(&comment.body);
+            let text = on_page(&comment.body);
             return Ok(Some(Answer::Given { by: comment.author.clone(), text }));
         }
     }
@@ -31,7 +31,7 @@ fn later_words<'a>(comments: &'a [Comment], marker: &str) -> impl Iterator<Item 
     let question = comments.iter().position(is_question);
     let after = question.map_or(&[][..], |question| &comments[question + 1..]);
     let says_something =
-        |it: &&Comment| !it.body.contains("<!-- bzzz:") && !readable(&it.body).trim().is_empty();
+        |it: &&Comment| !it.body.contains("<!-- bzzz:") && !on_page(&it.body).trim().is_empty();
     after.iter().filter(says_something)
 }
 

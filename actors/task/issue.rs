@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{one_line, readable};
+use super::text::{on_page, one_line, readable};
 
 /// The labels by which people and nodes talk about an issue.
 pub mod label {
@@ -60,10 +60,10 @@ impl Issue {
     }
 
     /// The issue with its text bounded and free of what a person who reads it does not see: control signs, terminal
-    /// escapes, invisible signs, hidden comments.
+    /// escapes, invisible signs, hidden comments and all else that its page does not show.
     pub fn sanitized(mut self) -> Self {
         self.title = bounded(one_line(&readable(&self.title)), MAX_TITLE_BYTES);
-        self.body = bounded(readable(&self.body), MAX_BODY_BYTES);
+        self.body = bounded(on_page(&self.body), MAX_BODY_BYTES);
         self.author = bounded(one_line(&readable(&self.author)), MAX_TITLE_BYTES);
         self.labels.iter_mut().for_each(|label| *label = one_line(label));
         self.url = one_line(&self.url);

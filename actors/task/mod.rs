@@ -10,6 +10,7 @@ mod notice;
 mod pull_request;
 pub mod repository_policy;
 pub mod text;
+mod unseen;
 mod work;
 
 pub use event::TaskEvent;

@@ -2,6 +2,7 @@
 //! taken out in [`super::hidden`], what would act on a forge's page in [`super::inert`].
 
 pub use super::hidden::{one_line, printable, readable};
+pub use super::unseen::on_page;
 
 /// `text` as a Markdown block quote. A fence, a heading or a list in it stays inside the quote.
 pub fn quoted(text: &str) -> String {
