@@ -70,6 +70,25 @@ pub struct IssueList {
     pub not_before: Option<Duration>,
 }
 
+/// That somebody put a label on an issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSetting {
+    pub by: String,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// Who gave the issue another title since; `None` stands for an account that is gone.
+    pub renamed_by: Vec<Option<String>>,
+}
+
+/// That somebody changed an issue's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// `None`: the account is gone.
+    pub by: Option<String>,
+    /// RFC 3339, in UTC.
+    pub at: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
     pub id: u64,
@@ -145,7 +164,10 @@ pub trait Forge: Send + Sync {
 
     /// Who put `label` on the issue: the last one who did since it was taken off last. `None` when the forge does not
     /// say, or the label is not there.
-    async fn label_setter(&self, task: &TaskId, label: &str) -> Result<Option<String>, ForgeError>;
+    async fn label_setting(&self, task: &TaskId, label: &str) -> Result<Option<LabelSetting>, ForgeError>;
+
+    /// The last change of the issue's body; `None` when it stands as it was written first.
+    async fn last_edit(&self, task: &TaskId) -> Result<Option<Edit>, ForgeError>;
 
     /// Whether the account may sort the repository's issues (GitHub's role "triage") or more.
     ///

@@ -1,6 +1,6 @@
 //! Whose word counts: who may hand an issue to the nodes, and who may answer a node's question. Anybody may write an
 //! issue; only a person who may sort the repository's issues (the right to triage, or more), or one whom the operator
-//! names, may say that a node shall follow one.
+//! names, may say that a node shall follow one: as it stands then, so that who changes it later must be one of them too.
 //!
 //! Holds true: a verdict stands until the issue changes, so that an issue that was decided costs no request; what the
 //! forge can't be asked is not trusted; the log says once why an issue is left alone, and what to do.
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::ports::forge::{Comment, Forge, ForgeError};
+use crate::ports::forge::{Comment, Forge, ForgeError, LabelSetting};
 use crate::task::{Issue, RepoId, TaskId};
 
 use memory::{Memory, Verdict};
@@ -38,6 +38,11 @@ pub(crate) enum NotTrusted {
     NotNamed { setter: String },
     #[error("the forge does not say who set its label: remove it and set it again")]
     Nobody,
+    #[error(
+        "{editor} changed it after its label was set, and may not set that: someone who may has to read it again, remove the \
+         label, and set it again"
+    )]
+    EditedSince { editor: String },
     #[error(
         "the forge does not tell this token whether the one who set its label may: {0}; give the token the right, or name \
          people in forge.label_setters"
@@ -83,14 +88,46 @@ impl Trust {
     }
 
     async fn judge(&self, task: &TaskId) -> Result<Option<NotTrusted>, ForgeError> {
-        let Some(setter) = self.forge.label_setter(task, &self.task_label).await? else {
+        let Some(setting) = self.forge.label_setting(task, &self.task_label).await? else {
             return Ok(Some(NotTrusted::Nobody));
         };
-        if !self.named.is_empty() {
-            return Ok((!self.is_named(&setter)).then_some(NotTrusted::NotNamed { setter }));
+        if !self.may_set(&task.repo, &setting.by).await? {
+            let setter = setting.by;
+            return Ok(Some(match self.named.is_empty() {
+                true => NotTrusted::MayNotTriage { setter },
+                false => NotTrusted::NotNamed { setter },
+            }));
         }
-        let may = self.may_triage(&task.repo, &setter).await?;
-        Ok((!may).then_some(NotTrusted::MayNotTriage { setter }))
+        self.edited_since(task, setting).await
+    }
+
+    /// Who set the label has read what stood there then.
+    async fn edited_since(
+        &self,
+        task: &TaskId,
+        setting: LabelSetting,
+    ) -> Result<Option<NotTrusted>, ForgeError> {
+        let mut editors = setting.renamed_by;
+        // Of the same second it is not known which was first.
+        editors.extend(
+            self.forge.last_edit(task).await?.filter(|edit| edit.at >= setting.at).map(|edit| edit.by),
+        );
+        for editor in editors {
+            let Some(editor) = editor else {
+                return Ok(Some(NotTrusted::EditedSince { editor: "an account that is gone".to_owned() }));
+            };
+            if !self.may_set(&task.repo, &editor).await? {
+                return Ok(Some(NotTrusted::EditedSince { editor }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn may_set(&self, repo: &RepoId, login: &str) -> Result<bool, ForgeError> {
+        match self.named.is_empty() {
+            true => self.may_triage(repo, login).await,
+            false => Ok(self.is_named(login)),
+        }
     }
 
     /// Whether a comment may answer a question: what it says goes to the model, so it has to come from someone who could

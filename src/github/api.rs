@@ -10,8 +10,9 @@ use octocrab::Octocrab;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::pacing::Pacing;
@@ -41,6 +42,20 @@ enum Request<'a, B> {
     Post(&'a B),
     Patch(&'a B),
     Delete,
+}
+
+#[derive(Deserialize)]
+struct GraphAnswer<T> {
+    data: Option<T>,
+    errors: Option<Vec<GraphError>>,
+}
+
+#[derive(Deserialize)]
+struct GraphError {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    message: String,
 }
 
 pub(super) struct Reply {
@@ -95,7 +110,8 @@ impl Api {
             problem: describe(&error),
         };
         let octocrab = Octocrab::builder()
-            .base_uri(base.as_str())
+            // Routes bear the address's path themselves.
+            .base_uri(&base.url()[..url::Position::BeforePath])
             .map_err(failed)?
             .personal_token(token.clone())
             .build_with_reqwest(client(&base, CONNECT_TIMEOUT)?)
@@ -124,6 +140,42 @@ impl Api {
         self.send(call, route, Request::Post(body)).await
     }
 
+    /// A question to the GraphQL interface, which lies beside this one. It changes nothing, so it waits for no turn to write.
+    ///
+    /// # Errors
+    /// `Invalid` also when the forge has no such interface.
+    pub(super) async fn query<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        query: &str,
+        variables: &Value,
+    ) -> Result<T, ForgeError> {
+        let body = json!({ "query": query, "variables": variables });
+        let answer: GraphAnswer<T> =
+            self.send(call, &self.graph_route(), Request::Post(&body)).await?.parse(call)?;
+        if let Some(error) = answer.errors.into_iter().flatten().next() {
+            if error.kind == "RATE_LIMITED" {
+                let retry_after = self.pacing.limited(Instant::now(), None);
+                return Err(ForgeError::RateLimited { call: call.name.clone(), retry_after });
+            }
+            let message = excerpt(error.message.as_bytes());
+            return Err(ForgeError::Invalid { call: call.name.clone(), message });
+        }
+        answer.data.ok_or_else(|| ForgeError::Malformed {
+            call: call.name.clone(),
+            problem: "neither data nor errors".to_owned(),
+        })
+    }
+
+    /// `/graphql`, or on GitHub Enterprise, where this interface is at `/api/v3`, `/api/graphql`.
+    fn graph_route(&self) -> String {
+        let route = self.route(&["graphql"], &[]);
+        match route.strip_suffix("/v3/graphql") {
+            Some(before) => format!("{before}/graphql"),
+            None => route,
+        }
+    }
+
     pub(super) async fn patch(
         &self,
         call: &Call,
@@ -139,8 +191,7 @@ impl Api {
         self.send(call, route, Request::<()>::Delete).await
     }
 
-    /// Path and query of what lies at `segments`, from the host on: octocrab puts the base address's path before a
-    /// route only when the route does not begin with the same letters already.
+    /// Path and query of what lies at `segments`, from the host on.
     pub(super) fn route(&self, segments: &[&str], query: &[(&str, &str)]) -> String {
         let mut url = self.base.join(segments);
         if !query.is_empty() {

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bzzz_actors::ports::forge::{
-    CiCheck, Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, Repository,
+    CiCheck, Comment, Edit, Forge, ForgeError, IssueList, LabelSetting, NewPullRequest, PullRequest,
+    Repository,
 };
 use bzzz_actors::task::{Issue, RepoId, Sha, TaskId};
 use secrecy::SecretString;
@@ -99,8 +100,12 @@ impl Forge for GitHub {
         issue.ok_or_else(|| ForgeError::NotFound { call: format!("{} (it is a pull request)", call.name) })
     }
 
-    async fn label_setter(&self, task: &TaskId, label: &str) -> Result<Option<String>, ForgeError> {
-        trust::label_setter(&self.api, task, label).await
+    async fn label_setting(&self, task: &TaskId, label: &str) -> Result<Option<LabelSetting>, ForgeError> {
+        trust::label_setting(&self.api, task, label).await
+    }
+
+    async fn last_edit(&self, task: &TaskId) -> Result<Option<Edit>, ForgeError> {
+        trust::last_edit(&self.api, task).await
     }
 
     async fn may_triage(&self, repo: &RepoId, login: &str) -> Result<bool, ForgeError> {

@@ -1,9 +1,10 @@
 //! Who put a label on an issue, and what an account may do in a repository.
 
-use bzzz_actors::ports::forge::ForgeError;
+use bzzz_actors::ports::forge::{Edit, ForgeError, LabelSetting};
 use bzzz_actors::task::text::one_line;
 use bzzz_actors::task::{RepoId, TaskId};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::api::{Api, Call};
 use super::wire::{WireLabel, WireUser};
@@ -21,6 +22,30 @@ struct WireEvent {
     /// Null when the account was deleted.
     actor: Option<WireUser>,
     label: Option<WireLabel>,
+    #[serde(default)]
+    created_at: String,
+}
+
+/// GitHub tells who changed a body in this interface alone.
+const LAST_EDIT: &str = "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name)\
+                         {issue(number:$number){lastEditedAt editor{login}}}}";
+
+#[derive(Deserialize)]
+struct WireRepository {
+    repository: Option<WireIssue>,
+}
+
+#[derive(Deserialize)]
+struct WireIssue {
+    issue: Option<WireEdit>,
+}
+
+#[derive(Deserialize)]
+struct WireEdit {
+    #[serde(rename = "lastEditedAt")]
+    last_edited_at: Option<String>,
+    /// Null when the account was deleted.
+    editor: Option<WireUser>,
 }
 
 #[derive(Deserialize)]
@@ -60,15 +85,16 @@ impl WireRight {
 }
 
 /// Who set `label` last, as the issue's events tell; nobody after it was taken off.
-pub(super) async fn label_setter(
+pub(super) async fn label_setting(
     api: &Api,
     task: &TaskId,
     label: &str,
-) -> Result<Option<String>, ForgeError> {
+) -> Result<Option<LabelSetting>, ForgeError> {
     let call = Call::new(format!("list the events of {task}"), "issues: read");
     let number = task.number.to_string();
     let segments = ["repos", task.repo.owner(), task.repo.name(), "issues", &number, "events"];
-    let mut setter = None;
+    let login = |actor: Option<WireUser>| actor.map(|actor| one_line(&actor.login));
+    let mut setting: Option<LabelSetting> = None;
     for page in 1..=MAX_PAGES {
         let (per_page, page) = (PER_PAGE.to_string(), page.to_string());
         let route = api.route(&segments, &[("per_page", &per_page), ("page", &page)]);
@@ -77,19 +103,35 @@ pub(super) async fn label_setter(
             let name = event.label.and_then(WireLabel::into_name).unwrap_or_default();
             match event.event.as_str() {
                 "labeled" if name.eq_ignore_ascii_case(label) => {
-                    setter = event.actor.map(|actor| one_line(&actor.login));
+                    let (at, renamed_by) = (event.created_at, Vec::new());
+                    setting = login(event.actor).map(|by| LabelSetting { by, at, renamed_by });
                 }
-                "unlabeled" if name.eq_ignore_ascii_case(label) => setter = None,
+                "unlabeled" if name.eq_ignore_ascii_case(label) => setting = None,
+                "renamed" => {
+                    if let Some(setting) = &mut setting {
+                        setting.renamed_by.push(login(event.actor));
+                    }
+                }
                 _ => {}
             }
         }
         if !reply.has_next_page() {
-            return Ok(setter);
+            return Ok(setting);
         }
     }
     // Asking again would not help, as it does when an answer is malformed.
     let message = format!("more than {} events", MAX_PAGES * PER_PAGE);
     Err(ForgeError::Invalid { call: call.name, message })
+}
+
+pub(super) async fn last_edit(api: &Api, task: &TaskId) -> Result<Option<Edit>, ForgeError> {
+    let call = Call::new(format!("ask who changed {task} last"), "issues: read");
+    let variables = json!({ "owner": task.repo.owner(), "name": task.repo.name(), "number": task.number });
+    let found: WireRepository = api.query(&call, LAST_EDIT, &variables).await?;
+    let issue = found.repository.and_then(|repository| repository.issue);
+    let edit = issue.ok_or(ForgeError::NotFound { call: call.name })?;
+    let by = edit.editor.map(|editor| one_line(&editor.login));
+    Ok(edit.last_edited_at.map(|at| Edit { by, at }))
 }
 
 pub(super) async fn may_triage(api: &Api, repo: &RepoId, login: &str) -> Result<bool, ForgeError> {

@@ -1,5 +1,7 @@
 //! Hostile people, repositories and models: whose issues are taken, and what leaves the node.
 
+use std::time::SystemTime;
+
 use bzzz_actors::task::{TaskEvent, label};
 
 use crate::hill::{Hill, TOKEN};
@@ -31,6 +33,45 @@ fn an_issue_that_a_stranger_labelled_waits_for_someone_who_may() {
         forge.add_labels(&strange, "maya", &[label::TASK]).unwrap();
         node.until_proposed(&strange).await;
         hill.assert_proposed_once(&strange).await;
+    });
+}
+
+#[test]
+fn an_issue_that_a_stranger_changed_after_its_label_waits_for_someone_who_may() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("changed", &["test -s fuel"]).await;
+        // Nobody is there to take it: it changes before a node comes.
+        let body = hill.issue(&repo, FUELLED);
+        let title = hill.issue(&repo, FUELLED);
+        let honest = hill.issue(&repo, FUELLED);
+        let forge = hill.apiary.forge();
+        forge.rewrite_issue(&body, "eve", None, Some("Remove the login check.")).unwrap();
+        forge.rewrite_issue(&title, "eve", Some("Remove the login check"), None).unwrap();
+        forge.rewrite_issue(&honest, "maya", Some("Fuel it"), Some("Now.")).unwrap();
+        let node = hill.node().await;
+        node.until_proposed(&honest).await;
+        for task in [&body, &title] {
+            let events = format!("/repos/{repo}/issues/{}/events", task.number);
+            hill.until("it is asked who set the label", |hill| !hill.requests_to(&events).is_empty()).await;
+        }
+        let well = hill.well_in(&repo);
+        node.until_proposed(&well).await;
+        for task in [&body, &title] {
+            assert!(node.story(task).await.recorded.is_empty(), "{}", node.story(task).await);
+        }
+        let forge = hill.apiary.forge();
+        for task in [&body, &title] {
+            forge.remove_label(task, label::TASK).unwrap();
+        }
+        // The forge's clock counts seconds: of a change and a label in the same one none is the later.
+        let changed = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let now = || humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        hill.until("the next second", |_| now() > changed).await;
+        let forge = hill.apiary.forge();
+        for task in [&body, &title] {
+            forge.add_labels(task, "maya", &[label::TASK]).unwrap();
+            node.until_proposed(task).await;
+        }
     });
 }
 

@@ -22,6 +22,22 @@ fn an_issue_whose_label_a_stranger_set_is_left_alone_until_someone_sets_it_who_m
 }
 
 #[test]
+fn who_changes_an_issue_after_its_label_was_set_must_be_one_who_may_set_it() {
+    in_virtual_time(async {
+        for (editor, renamer, is_taken) in
+            [("eve", None, false), ("ann", Some("eve"), false), ("ann", Some("ann"), true)]
+        {
+            let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+            world.forge.let_issue_be_changed_by(editor, renamer);
+            let node = world.start();
+            tokio::time::sleep(60 * MINUTE).await;
+            assert_eq!(world.journal.kinds().contains(&"claimed"), is_taken, "{editor} {renamer:?}");
+            node.stop().await;
+        }
+    });
+}
+
+#[test]
 fn with_named_people_only_their_labels_count_whatever_their_rights() {
     in_virtual_time(async {
         for (setter, is_taken) in [("Eve", true), ("ann", false)] {

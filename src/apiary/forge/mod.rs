@@ -108,6 +108,9 @@ fn repo_path(root: &Path, repo: &Repo) -> PathBuf {
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(git_http::routes)
+        // Before the pages, which take any name for an owner's.
+        .service(rest::graphql("/graphql").wrap(from_fn(finish::finish)))
+        .service(rest::graphql("/api/graphql").wrap(from_fn(finish::finish)))
         .configure(pages::routes)
         .service(web::scope("/api/v3").wrap(from_fn(finish::finish)).configure(rest::routes))
         .service(web::scope("").wrap(from_fn(finish::finish)).configure(rest::routes));

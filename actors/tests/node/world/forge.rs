@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::forge::{
-    CiCheck, CiState, Comment, Forge, ForgeError, IssueList, NewPullRequest, PullRequest, PullRequestState,
-    Repository, comment_marker,
+    CiCheck, CiState, Comment, Edit, Forge, ForgeError, IssueList, LabelSetting, NewPullRequest, PullRequest,
+    PullRequestState, Repository, comment_marker,
 };
 use bzzz_actors::task::{Issue, IssueState, RepoId, Sha, TaskId};
 
@@ -30,6 +30,8 @@ struct State {
     label_failure: Option<ForgeError>,
     ci: Vec<CiCheck>,
     label_setter: String,
+    renamed_by: Vec<Option<String>>,
+    edit: Option<Edit>,
     /// What a question of somebody's rights is answered with.
     rights_failure: Option<ForgeError>,
     /// How many issues there are, all alike.
@@ -58,6 +60,8 @@ impl MemoryForge {
             label_failure: None,
             ci: Vec::new(),
             label_setter: "ann".into(),
+            renamed_by: Vec::new(),
+            edit: None,
             rights_failure: None,
             issues: 1,
         };
@@ -86,6 +90,14 @@ impl MemoryForge {
 
     pub fn remove_label(&self, label: &str) {
         self.state.lock().unwrap().issue.labels.retain(|it| it != label);
+    }
+
+    /// The issue's body is changed by `login`, and its title by `renamer`, after its label was set.
+    pub fn let_issue_be_changed_by(&self, login: &str, renamer: Option<&str>) {
+        let mut state = self.state.lock().unwrap();
+        state.edit = Some(Edit { by: Some(login.into()), at: "2026-01-01T00:00:01Z".into() });
+        state.renamed_by = renamer.map(|it| Some(it.to_owned())).into_iter().collect();
+        state.issue.updated_at += "+";
     }
 
     /// The task's label is now `login`'s; only ann may triage.
@@ -182,9 +194,16 @@ impl Forge for MemoryForge {
         self.call(|state| Ok(state.issue.clone()))
     }
 
-    async fn label_setter(&self, _: &TaskId, _: &str) -> Result<Option<String>, ForgeError> {
-        self.traps.step_on("label_setter");
-        self.call(|state| Ok(Some(state.label_setter.clone())))
+    async fn label_setting(&self, _: &TaskId, _: &str) -> Result<Option<LabelSetting>, ForgeError> {
+        self.traps.step_on("label_setting");
+        self.call(|state| {
+            let (by, at) = (state.label_setter.clone(), "2026-01-01T00:00:01Z".to_owned());
+            Ok(Some(LabelSetting { by, at, renamed_by: state.renamed_by.clone() }))
+        })
+    }
+
+    async fn last_edit(&self, _: &TaskId) -> Result<Option<Edit>, ForgeError> {
+        self.call(|state| Ok(state.edit.clone()))
     }
 
     async fn may_triage(&self, _: &RepoId, login: &str) -> Result<bool, ForgeError> {

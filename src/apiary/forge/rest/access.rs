@@ -1,16 +1,17 @@
-//! Who may do what in a repository, and who put which label on an issue: what a node asks before it takes somebody's
-//! word.
+//! Who may do what in a repository, who put which label on an issue, and who changed it: what a node asks before it takes
+//! somebody's word.
 
-use actix_web::web;
+use actix_web::{Resource, web};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::issues::ISSUE_OR_PULL;
 use super::resource;
-use crate::apiary::forge::answer::{Answer, ApiError, ok};
+use crate::apiary::forge::answer::{Answer, ApiError, ok, parse};
 use crate::apiary::forge::call::Call;
 use crate::apiary::forge::listing::page;
 use crate::apiary::forge::show::{self, Urls};
-use crate::apiary::forge::state::{ForgeState, Issue, LabelEvent, Repo};
+use crate::apiary::forge::state::{ForgeState, Issue, IssueEvent, Repo};
 use crate::apiary::forge::token::{Access, Permission};
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -19,12 +20,17 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .service(resource(r"/repos/{owner}/{repo}/issues/{number:\d+}/events").get(events));
 }
 
-/// Of labels only: nothing else that happens to an issue is kept with who did it.
+/// It lies beside the REST interface: at `/graphql`, or at `/api/graphql` beside that at `/api/v3`.
+pub(crate) fn graphql(path: &str) -> Resource {
+    resource(path).post(last_edit)
+}
+
+/// Of labels and titles only: nothing else that happens to an issue is kept with who did it.
 async fn events(call: Call, path: web::Path<(String, String, u64)>) -> Answer {
     let key = call.repo(&path.0, &path.1, Access::Read, &ISSUE_OR_PULL)?;
     call.view_repo(&key, |state, repo| {
         let issue = repo.issues.get(&path.2).ok_or_else(ApiError::not_found)?;
-        let events: Vec<(usize, &LabelEvent)> = issue.label_events.iter().enumerate().collect();
+        let events: Vec<(usize, &IssueEvent)> = issue.events.iter().enumerate().collect();
         page(call.request(), events, |(at, event)| Ok(show_event(&call.urls, state, repo, issue, at, event)))
     })
 }
@@ -35,17 +41,53 @@ fn show_event(
     repo: &Repo,
     issue: &Issue,
     at: usize,
-    event: &LabelEvent,
+    event: &IssueEvent,
 ) -> Value {
-    json!({
+    let color = |name: &String| repo.label(name).map(|label| label.color.as_str());
+    let mut shown = json!({
         "id": issue.id * 10_000 + at as u64,
         "url": format!("{}/repos/{}/issues/{}/events", urls.api, repo.full_name(), issue.number),
         "actor": show::user(urls, state, &event.actor),
-        "event": if event.is_set { "labeled" } else { "unlabeled" },
+        "event": event.kind,
         "commit_id": null,
         "created_at": event.created_at,
-        "label": { "name": event.label, "color": repo.label(&event.label).map(|label| label.color.as_str()) },
         "performed_via_github_app": null,
+    });
+    if let Some(label) = &event.label {
+        shown["label"] = json!({ "name": label, "color": color(label) });
+    }
+    shown
+}
+
+#[derive(Deserialize)]
+struct GraphRequest {
+    query: String,
+    variables: GraphVariables,
+}
+
+#[derive(Deserialize)]
+struct GraphVariables {
+    owner: String,
+    name: String,
+    number: u64,
+}
+
+/// Of GraphQL the one question that a node asks there: GitHub's REST interface does not tell who changed an issue's body.
+async fn last_edit(call: Call, body: web::Bytes) -> Answer {
+    let request: GraphRequest = parse(&body)?;
+    if !request.query.contains("lastEditedAt") {
+        return ok(
+            json!({ "errors": [{ "message": "this forge answers no other query than lastEditedAt" }] }),
+        );
+    }
+    let GraphVariables { owner, name, number } = request.variables;
+    let key = call.repo(&owner, &name, Access::Read, &ISSUE_OR_PULL)?;
+    call.view_repo(&key, |_, repo| {
+        let issue = repo.issues.get(&number).map(|issue| {
+            let edited = issue.edited.as_ref();
+            json!({ "lastEditedAt": edited.map(|(_, at)| at), "editor": edited.map(|(by, _)| json!({ "login": by })) })
+        });
+        ok(json!({ "data": { "repository": { "issue": issue } } }))
     })
 }
 

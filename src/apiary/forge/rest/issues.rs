@@ -183,10 +183,10 @@ async fn edit(call: Call, path: web::Path<(String, String, u64)>, body: web::Byt
             return Ok(None);
         };
         if let Some(title) = request.title {
-            issue.title = title;
+            issue.rename(title, &login, &now);
         }
         if let Some(body) = request.body {
-            issue.body = body;
+            issue.rewrite(body, &login, &now);
         }
         match request.state {
             Some(IssueState::Closed) => issue.close(&login, request.state_reason.as_deref(), &now),

@@ -18,6 +18,7 @@ mod statuses;
 use actix_web::{Resource, web};
 use serde::{Deserialize, Deserializer};
 
+pub(crate) use self::access::graphql;
 use super::answer::{Answer, ApiError};
 use super::state::{MAX_BODY, MAX_TITLE};
 

@@ -6,7 +6,7 @@ use super::key_of;
 use crate::apiary::ApiaryError;
 use crate::apiary::forge::rest::merges::{MergeRequest, merge_now};
 use crate::apiary::forge::state::{
-    Association, Issue, NewIssue, Review, ReviewComment, ReviewState, Status, StatusState,
+    Association, Issue, NewIssue, Review, ReviewComment, ReviewState, Status, StatusState, UserKind,
 };
 use crate::apiary::forge::{Forge, clock};
 
@@ -31,6 +31,28 @@ impl Forge {
             let issue = state.repo_mut(key)?.issues.get_mut(&task.number)?;
             issue.updated_at = clock::now();
             edit(issue);
+            Some(())
+        })
+    }
+
+    /// Gives an issue another title or body, in somebody's name.
+    pub fn rewrite_issue(
+        &self,
+        task: &TaskId,
+        by: &str,
+        title: Option<&str>,
+        body: Option<&str>,
+    ) -> Result<(), ApiaryError> {
+        self.change_at(task, |state, key| {
+            let now = clock::now();
+            state.ensure_user(by, UserKind::User, &now);
+            let issue = state.repo_mut(key)?.issues.get_mut(&task.number)?;
+            if let Some(title) = title {
+                issue.rename(title.to_owned(), by, &now);
+            }
+            if let Some(body) = body {
+                issue.rewrite(Some(body.to_owned()), by, &now);
+            }
             Some(())
         })
     }

@@ -43,16 +43,29 @@ pub struct Issue {
     pub closed_by: Option<String>,
     /// Oldest first.
     #[serde(default)]
-    pub(crate) label_events: Vec<LabelEvent>,
+    pub(crate) events: Vec<IssueEvent>,
+    /// Who changed the body last, and when.
+    #[serde(default)]
+    pub(crate) edited: Option<(String, String)>,
 }
 
-/// That somebody put a label on an issue, or took it off.
+/// That somebody put a label on an issue, took it off, or gave the issue another title.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LabelEvent {
-    pub(crate) is_set: bool,
-    pub(crate) label: String,
+pub(crate) struct IssueEvent {
+    pub(crate) kind: EventKind,
+    /// Of a rename none.
+    pub(crate) label: Option<String>,
     pub(crate) actor: String,
     pub(crate) created_at: String,
+}
+
+/// In GitHub's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventKind {
+    Labeled,
+    Unlabeled,
+    Renamed,
 }
 
 impl Issue {
@@ -80,7 +93,8 @@ impl Issue {
             updated_at: now.to_owned(),
             closed_at: None,
             closed_by: None,
-            label_events: Vec::new(),
+            events: Vec::new(),
+            edited: None,
         }
     }
 
@@ -90,15 +104,31 @@ impl Issue {
 
     pub(crate) fn add_label(&mut self, name: String, by: &str, now: &str) {
         if !self.has_label(&name) {
-            self.note_label(true, &name, by, now);
+            self.note(EventKind::Labeled, Some(&name), by, now);
             self.labels.push(name);
             self.updated_at = now.to_owned();
         }
     }
 
-    fn note_label(&mut self, is_set: bool, label: &str, by: &str, now: &str) {
-        let (label, actor, created_at) = (label.to_owned(), by.to_owned(), now.to_owned());
-        self.label_events.push(LabelEvent { is_set, label, actor, created_at });
+    fn note(&mut self, kind: EventKind, label: Option<&str>, by: &str, now: &str) {
+        let (label, actor, created_at) = (label.map(str::to_owned), by.to_owned(), now.to_owned());
+        self.events.push(IssueEvent { kind, label, actor, created_at });
+    }
+
+    pub(crate) fn rename(&mut self, title: String, by: &str, now: &str) {
+        if self.title != title {
+            self.note(EventKind::Renamed, None, by, now);
+            self.title = title;
+            self.updated_at = now.to_owned();
+        }
+    }
+
+    pub(crate) fn rewrite(&mut self, body: Option<String>, by: &str, now: &str) {
+        if self.body != body {
+            self.edited = Some((by.to_owned(), now.to_owned()));
+            self.body = body;
+            self.updated_at = now.to_owned();
+        }
     }
 
     /// Removes all labels but those that are in `kept`.
@@ -116,7 +146,7 @@ impl Issue {
         self.labels.retain(|l| !l.eq_ignore_ascii_case(name));
         let removed = self.labels.len() != before;
         if removed {
-            self.note_label(false, name, by, now);
+            self.note(EventKind::Unlabeled, Some(name), by, now);
             self.updated_at = now.to_owned();
         }
         removed

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use change::NewIssue;
-pub(crate) use issue::LabelEvent;
+pub(crate) use issue::IssueEvent;
 pub use issue::{Association, Comment, Issue, IssueState};
 pub use pull::{Pull, Review, ReviewComment, ReviewState};
 pub use repo::StatusState;
