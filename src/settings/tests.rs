@@ -210,7 +210,9 @@ fn values_that_do_not_fit_together_are_refused() {
 fn what_no_sandbox_can_be_made_with_is_refused() {
     let cases = [
         ("docker_host = \"tcp://10.0.0.1:2375\"", "sandbox.docker_host", "is \"tcp://10.0.0.1:2375\""),
-        ("docker_host = \"unix://\"", "sandbox.docker_host", "a socket on this machine"),
+        ("docker_host = \"tcp://10.0.0.1:2375\"", "sandbox.docker_host", "ssh -NL "),
+        ("docker_host = \"unix://\"", "sandbox.docker_host", "for a daemon of this machine"),
+        ("docker_host = \"http://localhost\"", "sandbox.docker_host", "for a daemon of this machine"),
         ("output_cap = \"1025 KiB\"", "sandbox.output_cap", "allowed: 4 KiB to 1 MiB"),
         ("memory = \"1919 MiB\"", "sandbox.memory", "memory is 1919 MiB, less than 1920 MiB"),
     ];
@@ -224,7 +226,7 @@ fn what_no_sandbox_can_be_made_with_is_refused() {
 }
 
 #[test]
-fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_variable() {
+fn a_daemon_that_all_could_use_is_refused_to_a_node_that_is_to_run_also_from_its_own_variable() {
     let machine = || {
         Machine::new()
             .env("BZZZ__FORGE__TOKEN", "t")
@@ -234,9 +236,13 @@ fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_vari
     assert_eq!(machine().load().missing_to_run(), [], "there may be bubblewrap");
     let machine = || machine().set("sandbox.backend=docker");
     let missing = machine().load().missing_to_run();
-    let expected = "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\"; name a socket on this machine, such as \
-                    unix:///var/run/docker.sock there";
-    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    let expected =
+        "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\" without certificates: whoever reaches that port";
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    assert!(matches!(&missing[..], [one] if one.starts_with(expected)), "{missing:?}");
+    let verified = machine().env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", "/certificates").load();
+    assert_eq!(verified.missing_to_run(), []);
+    assert_eq!(verified.settings.sandbox.docker_certificates.as_deref(), Some(Path::new("/certificates")));
     let with_own = machine().set("sandbox.docker_host=unix:///s").load();
     assert_eq!(with_own.missing_to_run(), []);
     assert_eq!(with_own.settings.sandbox.docker_host.as_deref(), Some("unix:///s"));
@@ -498,7 +504,7 @@ fn the_daemon_of_the_docker_command_is_found() {
     let loaded = machine.load();
     assert_eq!(loaded.settings.sandbox.docker_host.as_deref(), Some("ssh://far.example"));
     let missing: Vec<_> = loaded.missing_to_run().iter().map(ToString::to_string).collect();
-    assert!(missing.iter().any(|it| it.contains("is \"ssh://far.example\"")), "{missing:?}");
+    assert!(missing.iter().all(|it| !it.contains("docker_host")), "{missing:?}");
 
     let loaded = Machine::new().set("sandbox.backend=docker").env("DOCKER_CONTEXT", "gone").load();
     let missing: Vec<_> = loaded.missing_to_run().iter().map(ToString::to_string).collect();
@@ -507,6 +513,22 @@ fn the_daemon_of_the_docker_command_is_found() {
     let set = "sandbox.docker_host=unix:///run/podman/podman.sock";
     let loaded = Machine::new().env("DOCKER_CONTEXT", "gone").set(set).load();
     assert_eq!(loaded.settings.sandbox.docker_host.as_deref(), Some("unix:///run/podman/podman.sock"));
+}
+
+#[test]
+fn certificates_are_those_of_the_setting_else_of_the_docker_command() {
+    let certificates = |machine: Machine| machine.load().settings.sandbox.docker_certificates;
+    let verified = || Machine::new().env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", "/of/command");
+    let far = || verified().set("sandbox.docker_host=tcp://far");
+    assert_eq!(certificates(far()), Some("/of/command".into()));
+    assert_eq!(certificates(far().set("sandbox.docker_certificates=/set")), Some("/set".into()));
+    assert_eq!(certificates(verified()), None, "a socket has no use for them");
+    assert_eq!(certificates(verified().set("sandbox.docker_host=ssh://far")), None);
+
+    let file = "[sandbox]\ndocker_host = \"tcp://far\"\ndocker_certificates = \"tls\"\n";
+    let machine = Machine::with_file(file);
+    let found = machine.load().settings.sandbox.docker_certificates.unwrap();
+    assert!(found.is_absolute() && found.ends_with("tls"), "{}", found.display());
 }
 
 #[test]
