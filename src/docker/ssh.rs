@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready as ready_or_return};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Join, ReadBuf, join};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
@@ -59,7 +59,7 @@ impl Ssh {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let words = Some(tokio::spawn(read_words(errors)));
-        Ok(Pipe { streams: join(output, input), words, has_answered: false, _child: child })
+        Ok(Pipe { input: Some(input), output, words, has_answered: false, _child: child })
     }
 }
 
@@ -93,7 +93,9 @@ async fn read_words(errors: ChildStderr) -> String {
 
 /// A connection.
 pub(super) struct Pipe {
-    streams: Join<ChildStdout, ChildStdin>,
+    /// Until it is shut down.
+    input: Option<ChildStdin>,
+    output: ChildStdout,
     /// Until they were told.
     words: Option<JoinHandle<String>>,
     has_answered: bool,
@@ -117,7 +119,7 @@ impl AsyncRead for Pipe {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready_or_return!(Pin::new(&mut self.streams).poll_read(cx, buf))?;
+        ready_or_return!(Pin::new(&mut self.output).poll_read(cx, buf))?;
         if buf.filled().len() > before {
             self.has_answered = true;
         }
@@ -127,18 +129,22 @@ impl AsyncRead for Pipe {
 
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match ready_or_return!(Pin::new(&mut self.streams).poll_write(cx, buf)) {
+        let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready_or_return!(Pin::new(input).poll_write(cx, buf)) {
             Err(_) if !self.has_answered => self.failure(cx),
             written => Poll::Ready(written),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.streams).poll_flush(cx)
+        self.input.as_mut().map_or(Poll::Ready(Ok(())), |input| Pin::new(input).poll_flush(cx))
     }
 
+    /// Only what is closed tells the other end.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.streams).poll_shutdown(cx)
+        ready_or_return!(self.as_mut().poll_flush(cx))?;
+        self.input = None;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -160,5 +166,84 @@ impl<Address> tower_service::Service<Address> for Ssh {
 
     fn call(&mut self, _: Address) -> Self::Future {
         ready(self.connect().map(TokioIo::new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptionsBuilder};
+
+    use super::*;
+    use crate::docker::{sandbox, transport};
+
+    /// What `script` does in the place of ssh.
+    fn instead(script: &str) -> bollard::Docker {
+        let program = ["sh", "-c", script].map(str::to_owned).into();
+        transport::over(Ssh { program }, "http://docker").unwrap()
+    }
+
+    #[test]
+    fn nothing_that_it_is_given_is_an_option() {
+        let said = arguments(Some("build"), "far", Some(2222)).join(" ");
+        assert!(said.starts_with("-T -o BatchMode=yes -o ConnectTimeout=10 "), "{said}");
+        assert!(said.ends_with(" -l build -p 2222 -- far docker system dial-stdio"), "{said}");
+        assert!(!arguments(None, "far", None).iter().any(|it| it == "-l" || it == "-p"));
+    }
+
+    #[tokio::test]
+    async fn why_it_failed_is_said() {
+        let words = "me@far: Permission denied (publickey).";
+        for script in [
+            format!("echo '{words}' >&2; exit 255"),
+            format!("exec <&-; echo '{words}' >&2; exit 255"),
+            format!("head -c 1 >/dev/null; echo '{words}' >&2; head -c 100000 /dev/zero >&2; exit 255"),
+        ] {
+            let error = instead(&script).version().await.unwrap_err();
+            let error = crate::docker::client::explain("tell its version", &error).to_string();
+            assert!(error.contains(words), "{script}: {error}");
+        }
+        let program = [String::from("/nowhere/ssh")].into();
+        let error = transport::over(Ssh { program }, "http://docker").unwrap().version().await.unwrap_err();
+        let error = crate::docker::client::explain("tell its version", &error).to_string();
+        assert!(error.contains("the program /nowhere/ssh can't be started"), "{error}");
+    }
+
+    /// The real thing but for the way there: requests, and streams that stay open.
+    #[tokio::test]
+    async fn a_connection_is_that_programs_streams() {
+        let client = instead("exec docker system dial-stdio");
+        let Ok(client) = client.negotiate_version().await else {
+            assert!(std::env::var_os("CI").is_none(), "no Docker daemon");
+            return println!("skipped: no Docker daemon");
+        };
+        let image = std::env::var("BZZZ_SANDBOX_IMAGE").unwrap_or_else(|_| "bzzz-sandbox:1".to_owned());
+        let body = bollard::models::ContainerCreateBody {
+            image: Some(image),
+            cmd: Some(vec!["cat".to_owned()]),
+            open_stdin: Some(true),
+            stdin_once: Some(true),
+            attach_stdin: Some(true),
+            ..Default::default()
+        };
+        let id = client.create_container(None::<CreateContainerOptions>, body).await.unwrap().id;
+        let spoken = async {
+            use futures_util::StreamExt;
+            use tokio::io::AsyncWriteExt;
+            let mut streams = sandbox::attach(&client, &id).await?;
+            client.start_container(&id, None::<bollard::query_parameters::StartContainerOptions>).await?;
+            streams.input.write_all(b"there and back").await?;
+            streams.input.shutdown().await?;
+            let mut said = Vec::new();
+            while let Some(piece) = streams.output.next().await {
+                said.extend(piece?.into_bytes());
+            }
+            Ok::<_, bollard::errors::Error>(said)
+        };
+        let spoken = tokio::time::timeout(Duration::from_secs(60), spoken).await;
+        let force = RemoveContainerOptionsBuilder::default().force(true).build();
+        client.remove_container(&id, Some(force)).await.unwrap();
+        assert_eq!(spoken.unwrap().unwrap(), b"there and back");
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn client(address: &Address) -> Result<Docker, SandboxError> {
     client.map_err(|e| SandboxError::Misconfigured(format!("{address} is no address for Docker: {e}")))
 }
 
-fn over<C>(connector: C, address: &str) -> Result<Docker, bollard::errors::Error>
+pub(super) fn over<C>(connector: C, address: &str) -> Result<Docker, bollard::errors::Error>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {

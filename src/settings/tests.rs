@@ -242,7 +242,7 @@ fn a_daemon_that_all_could_use_is_refused_to_a_node_that_is_to_run_also_from_its
     assert!(matches!(&missing[..], [one] if one.starts_with(expected)), "{missing:?}");
     let verified = machine().env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", "/certificates").load();
     assert_eq!(verified.missing_to_run(), []);
-    assert_eq!(verified.settings.sandbox.docker_certificates.as_deref(), Some(Path::new("/certificates")));
+    assert_eq!(verified.settings.sandbox.docker_certificates, Some("/certificates".into()));
     let with_own = machine().set("sandbox.docker_host=unix:///s").load();
     assert_eq!(with_own.missing_to_run(), []);
     assert_eq!(with_own.settings.sandbox.docker_host.as_deref(), Some("unix:///s"));
