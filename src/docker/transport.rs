@@ -1,6 +1,6 @@
 //! The way to a daemon: a socket, TCP, TLS, or ssh.
 //!
-//! Every request has a connection of its own: a task's requests and streams then depend on no other's thread.
+//! To another machine connections are kept for the next request: to make one by ssh takes most of a second.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use futures_util::TryFutureExt;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -36,6 +36,11 @@ pub(super) const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
+/// How long a connection is kept that nobody uses, and how many. A sandbox is made by some requests, one after the other; a
+/// network that forgets quiet connections does so after minutes.
+const IDLE: Duration = Duration::from_secs(30);
+const MAX_IDLE: usize = 2;
+
 /// A few certificates.
 const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
@@ -58,7 +63,11 @@ pub(super) fn over<C>(connector: C, address: &str) -> Result<Docker, bollard::er
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .build(connector);
     let transport = move |request: BollardRequest| client.request(request).map_err(Into::into);
     Docker::connect_with_custom_transport(transport, Some(address), TIMEOUT_S, API_DEFAULT_VERSION)
 }

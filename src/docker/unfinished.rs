@@ -31,7 +31,7 @@ impl Unfinished {
         let creating = async move { client.create_container(Some(query), body).await };
         let created = self.creating.insert(tokio::spawn(creating)).await;
         self.creating = None;
-        self.id = Some(created.map_err(|error| std::io::Error::other(error))??.id);
+        self.id = Some(created.map_err(std::io::Error::other)??.id);
         Ok(())
     }
 

@@ -223,7 +223,7 @@ async fn an_image_is_made_anew_when_its_base_is(far: &Far) {
     base("two");
     let second = backend.start(&far.spec(2)).await.unwrap();
     assert_eq!(output(&*second, 1, "echo two").await, "two\n");
-    let two = new(&[&before[..], &[one.clone()]].concat());
+    let two = new(&[&before[..], std::slice::from_ref(&one)].concat());
     assert_eq!(output(&*in_use, 1, "echo one").await, "one\n");
     in_use.destroy().await.unwrap();
     second.destroy().await.unwrap();

@@ -247,8 +247,11 @@ fn remove_cgroup(folder: &Path) {
 /// What lies between this machine and the daemon's: a port of this one, from which each connection is led on.
 pub(crate) struct Network {
     pub(crate) address: SocketAddr,
-    connections: Arc<Mutex<Vec<Box<dyn Fn() + Send>>>>,
+    /// Each ends one.
+    connections: Arc<Mutex<Vec<End>>>,
 }
+
+type End = Box<dyn Fn() + Send>;
 
 impl Network {
     /// To the port at which the daemon listens to TLS.
@@ -275,7 +278,7 @@ impl Network {
     fn new<S: Stream>(far: impl Fn() -> std::io::Result<S> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(Mutex::new(Vec::<Box<dyn Fn() + Send>>::new()));
+        let connections = Arc::new(Mutex::new(Vec::<End>::new()));
         let all = connections.clone();
         std::thread::spawn(move || {
             for near in listener.incoming() {
