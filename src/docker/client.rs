@@ -42,7 +42,7 @@ pub(super) fn is_podman(version: &SystemVersion) -> bool {
     version.components.iter().flatten().any(|part| part.name.contains("Podman"))
 }
 
-fn no_daemon(address: &Address, error: &Error) -> SandboxError {
+pub(super) fn no_daemon(address: &Address, error: &Error) -> SandboxError {
     let why = chain(error);
     let advice = match address {
         Address::Socket(_) if why.contains("ermission denied") => {

@@ -108,7 +108,7 @@ impl Pipe {
         let Some(words) = &mut self.words else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         let words = ready_or_return!(Pin::new(words).poll(cx)).unwrap_or_default();
         self.words = None;
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, format!("ssh ended: {words}"))))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("ssh ended: {words}"))))
     }
 }
 
@@ -193,16 +193,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn why_it_failed_is_said() {
+    async fn why_it_failed_is_said_and_it_is_not_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let tries = folder.path().join("tries");
         let words = "me@far: Permission denied (publickey).";
         for script in [
             format!("echo '{words}' >&2; exit 255"),
             format!("exec <&-; echo '{words}' >&2; exit 255"),
             format!("head -c 1 >/dev/null; echo '{words}' >&2; head -c 100000 /dev/zero >&2; exit 255"),
         ] {
-            let error = instead(&script).version().await.unwrap_err();
+            let counted = format!("echo 1 >> {}; {script}", tries.display());
+            let error = instead(&counted).version().await.unwrap_err();
             let error = crate::docker::client::explain("tell its version", &error).to_string();
             assert!(error.contains(words), "{script}: {error}");
+            assert_eq!(std::fs::read_to_string(&tries).unwrap(), "1\n", "{script}");
+            std::fs::remove_file(&tries).unwrap();
         }
         let program = [String::from("/nowhere/ssh")].into();
         let error = transport::over(Ssh { program }, "http://docker").unwrap().version().await.unwrap_err();

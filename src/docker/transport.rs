@@ -2,13 +2,14 @@
 //!
 //! To another machine connections are kept for the next request: to make one by ssh takes most of a second.
 
+use std::error::Error;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bzzz_actors::ports::sandbox::SandboxError;
-use futures_util::TryFutureExt;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
@@ -18,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::address::Address;
+use super::client::no_daemon;
 use super::ssh::Ssh;
 
 /// The daemon's answer to any request. Making a container on a disk that is busy takes seconds.
@@ -56,7 +58,7 @@ pub(super) fn client(address: &Address) -> Result<Docker, SandboxError> {
         // Where the connection goes is the connector's affair.
         Address::Ssh { user, host, port } => over(Ssh::to(user.as_deref(), host, *port), "http://docker"),
     };
-    client.map_err(|e| SandboxError::Misconfigured(format!("{address} is no address for Docker: {e}")))
+    client.map_err(|e| no_daemon(address, &e))
 }
 
 pub(super) fn over<C>(connector: C, address: &str) -> Result<Docker, bollard::errors::Error>
@@ -68,8 +70,35 @@ where
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(MAX_IDLE)
         .build(connector);
-    let transport = move |request: BollardRequest| client.request(request).map_err(Into::into);
+    let transport = move |request: BollardRequest| {
+        let client = client.clone();
+        async move {
+            let (parts, mut body) = request.into_parts();
+            // A kept connection may just have died. Who only asks a question, which has no body, asks it again.
+            let mut again = if parts.method.as_str() == "GET" { MAX_IDLE } else { 0 };
+            loop {
+                let request = BollardRequest::from_parts(parts.clone(), body);
+                match client.request(request).await {
+                    Err(error) if again > 0 && !was_refused(&error) => again -= 1,
+                    answer => return answer.map_err(Into::into),
+                }
+                body = bollard::body_full(Default::default());
+            }
+        }
+    };
     Docker::connect_with_custom_transport(transport, Some(address), TIMEOUT_S, API_DEFAULT_VERSION)
+}
+
+/// There was no connection at all. By ssh that is seen only when its program ends without an answer.
+fn was_refused(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    error.is_connect()
 }
 
 fn tcp() -> HttpConnector {
@@ -116,8 +145,7 @@ fn tls(folder: &Path) -> Result<ClientConfig, String> {
     config.with_client_auth_cert(own, key).map_err(|e| wrong("key.pem", &e))
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_PEM_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
