@@ -1,6 +1,6 @@
 //! sandboxd for a daemon that does not see this machine's files: a layer on the image that sandboxes are made from.
 //!
-//! [`Layered`] images stay with the daemon, named by what is in them, so that each is made once, whoever needs it. Nothing
+//! These images stay with the daemon, named by what is in them, so that each is made once, whoever needs it. Nothing
 //! else of the image is changed. One that this program or the image has outgrown is removed when the next one is made.
 
 use std::collections::HashMap;
