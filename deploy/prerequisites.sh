@@ -56,6 +56,9 @@ for_docker() {
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
 }
 
+# A Docker daemon of a test's own has a network of its own.
+for_tests() { has ip || echo iproute2; }
+
 # The packages of the sandbox image: sandboxes by bubblewrap have this machine's /usr. What is in a home folder, as Rust
 # by rustup is, they do not see.
 for_bubblewrap() {
@@ -102,7 +105,7 @@ start_docker() {
     return 1
 }
 
-# A daemon on another machine would not find the files that sandboxes are made of.
+# A daemon on another machine is not given the demo's image: it may be of another kind, and far.
 is_local() { [[ ${DOCKER_HOST:-unix://} = unix://* ]]; }
 
 [ $# -le 1 ] && [[ ${1:-} =~ ^(|demo)$ ]] || fail "unknown arguments: $*"
@@ -113,7 +116,7 @@ has cargo || fail "cargo is missing: install Rust from https://rustup.rs (versio
 
 if [ "${1:-}" != demo ]; then
     # shellcheck disable=SC2046
-    install_packages $(for_docker; for_bubblewrap)
+    install_packages $(for_docker; for_bubblewrap; for_tests)
     start_docker || fail "the tests need Docker"
 elif has docker && is_local && start_docker; then
     # shellcheck disable=SC2046

@@ -66,6 +66,7 @@ const MIB: u64 = 1024 * 1024;
 fn docker_options(data_dir: std::path::PathBuf, temp_dir: std::path::PathBuf) -> DockerOptions {
     DockerOptions {
         host: None,
+        certificates: None,
         image: std::env::var("BZZZ_SANDBOX_IMAGE").unwrap_or_else(|_| "bzzz-sandbox:1".into()),
         runtime: None,
         memory_bytes: 2048 * MIB,

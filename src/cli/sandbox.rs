@@ -79,7 +79,9 @@ async fn find(settings: &Settings, which: &Which) -> anyhow::Result<(Visitor, St
     let data_dir = &settings.node.data_dir;
     // The labels hold it so. Without the folder there is no node, which the journal's absence says.
     let home = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.clone());
-    let visitor = Visitor::connect(settings.sandbox.docker_host.as_deref()).await?;
+    let daemon = &settings.sandbox;
+    let visitor =
+        Visitor::connect(daemon.docker_host.as_deref(), daemon.docker_certificates.as_deref()).await?;
     let standing = visitor.standing(&settings.node.name, &home).await?;
     match choose(standing, which) {
         Ok(found) => Ok((visitor, found)),

@@ -1,59 +1,85 @@
 //! The connection to the daemon, and its errors in words that help.
 
+use std::path::Path;
+
+use bollard::Docker;
 use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::models::SystemVersion;
 use bzzz_actors::ports::sandbox::SandboxError;
 
-use super::context::{NO_CONTEXT, found_host};
-
-pub(crate) const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-
-/// The daemon's answer to any request. Making a container on a disk that is busy takes seconds.
-const TIMEOUT_S: u64 = 60;
+use super::address::{Address, DEFAULT_HOST};
+use super::context::{FoundHost, found_host};
+use super::transport;
 
 /// The most of a daemon's message that is shown.
 const MAX_MESSAGE_BYTES: usize = 500;
 
-/// Whether `host` is a socket of this machine. A daemon elsewhere would not find the files that sandboxes are made of.
-pub(crate) fn is_socket(host: &str) -> bool {
-    host.strip_prefix("unix://").is_some_and(|path| !path.is_empty())
+/// A daemon that answers.
+pub(super) struct Daemon {
+    pub(super) client: Docker,
+    pub(super) address: Address,
 }
 
 /// Connects, and settles on a version of the interface that the daemon speaks.
-pub(super) async fn connect(host: Option<&str>) -> Result<Docker, SandboxError> {
-    let found = found_host(|name| std::env::var(name).ok()).map(|found| found.host);
-    let host = host.or(found.as_deref()).filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
-    if host.starts_with(NO_CONTEXT) {
-        return Err(SandboxError::Misconfigured(format!(
-            "there is {host}: see `docker context ls`, or name a socket in sandbox.docker_host"
-        )));
-    }
-    if !is_socket(host) {
-        return Err(SandboxError::Misconfigured(format!(
-            "the Docker daemon {host} is not a socket on this machine, whose files sandboxes need: name one, such as \
-             {DEFAULT_HOST}, in sandbox.docker_host"
-        )));
-    }
-    let client = Docker::connect_with_unix(host, TIMEOUT_S, API_DEFAULT_VERSION);
-    let client = client.map_err(|e| no_daemon(host, &e))?;
-    client.negotiate_version().await.map_err(|e| no_daemon(host, &e))
+pub(super) async fn connect(host: Option<&str>, certificates: Option<&Path>) -> Result<Daemon, SandboxError> {
+    let named = host.filter(|host| !host.is_empty()).map(|host| FoundHost {
+        host: host.to_owned(),
+        certificates: certificates.map(Path::to_owned),
+        from: "the options",
+    });
+    let found = named.or_else(|| found_host(|name| std::env::var(name).ok()));
+    let (host, certificates) =
+        found.map_or_else(|| (DEFAULT_HOST.to_owned(), None), |found| (found.host, found.certificates));
+    let address = Address::parse(&host, certificates.as_deref())
+        .map_err(|error| SandboxError::Misconfigured(error.to_string()))?;
+    let client = transport::client(&address)?;
+    let client = client.negotiate_version().await.map_err(|e| no_daemon(&address, &e))?;
+    Ok(Daemon { client, address })
 }
 
 /// Whether what answers is Podman in Docker's place.
-pub(super) async fn is_podman(client: &Docker) -> Result<bool, SandboxError> {
-    let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
-    Ok(version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman")))
+pub(super) fn is_podman(version: &SystemVersion) -> bool {
+    version.components.iter().flatten().any(|part| part.name.contains("Podman"))
 }
 
-fn no_daemon(host: &str, error: &Error) -> SandboxError {
+pub(super) fn no_daemon(address: &Address, error: &Error) -> SandboxError {
     let why = chain(error);
-    let advice = if why.contains("ermission denied") {
-        "this user may not use it: add the user to the group docker and log in again, or run as root"
-    } else {
-        "install Docker (Debian, Ubuntu: apt-get install docker.io) and start it (systemctl start docker), or run \
-         deploy/prerequisites.sh, or name another socket in sandbox.docker_host"
+    let advice = match address {
+        Address::Socket(_) if why.contains("ermission denied") => {
+            "this user may not use it: add the user to the group docker and log in again, or run as root".to_owned()
+        }
+        Address::Socket(_) => {
+            "install Docker (Debian, Ubuntu: apt-get install docker.io) and start it (systemctl start docker), or run \
+             deploy/prerequisites.sh, or name another socket in sandbox.docker_host"
+                .to_owned()
+        }
+        Address::Tcp(_) => "is the tunnel there? A daemon that speaks TLS needs sandbox.docker_certificates".to_owned(),
+        Address::Tls { certificates, .. } => {
+            format!("its certificate must be from {0}/ca.pem, and {0}/cert.pem one that it takes", certificates.display())
+        }
+        Address::Ssh { user, host, port } => {
+            let user = user.as_deref().map(|user| format!("{user}@")).unwrap_or_default();
+            let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+            format!("`ssh -o BatchMode=yes {port}{user}{host} docker version` must work for the user that the node runs as")
+        }
     };
-    SandboxError::Unavailable(format!("no Docker daemon answers at {host} ({why}): {advice}"))
+    SandboxError::Unavailable(format!("no Docker daemon answers at {address} ({why}): {advice}"))
+}
+
+/// The creation of a container failed. Podman and Docker say of a missing file each in its own words that it is none.
+pub(super) fn not_created(address: &Address, error: &Error) -> SandboxError {
+    if address.is_here()
+        && let Error::DockerResponseServerError { message, .. } = error
+        && ["bind source path does not exist", "statfs "].iter().any(|it| message.contains(it))
+    {
+        return SandboxError::Misconfigured(format!(
+            "the Docker daemon at {address} does not see this machine's files ({}): where its socket leads to another \
+             machine, or into a virtual one, name it in sandbox.docker_host as what it is, \"ssh://user@host\" or \
+             \"tcp://host:port\"",
+            short(message)
+        ));
+    }
+    explain("create a container", error)
 }
 
 /// An error of a request, in terms of the port.

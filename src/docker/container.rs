@@ -65,10 +65,12 @@ pub(super) fn label_filter(node: &str, home: &Path) -> HashMap<String, Vec<Strin
     HashMap::from([("label".to_owned(), labels)])
 }
 
-/// What a container is made with that this program carries inside.
+/// What a container is made with beside its options.
 pub(super) struct Files {
-    /// On this host.
-    pub(super) sandboxd: PathBuf,
+    /// The operator's; for a daemon elsewhere one that is made from it, with sandboxd in it.
+    pub(super) image: String,
+    /// On this host. `None`: it is in the image.
+    pub(super) sandboxd: Option<PathBuf>,
     /// The profile itself, or for Podman the path of a file with it.
     pub(super) seccomp: String,
     pub(super) is_podman: bool,
@@ -104,7 +106,7 @@ pub(super) fn body(
         environment.extend(network::environment().iter().map(|(name, value)| format!("{name}={value}")));
     }
     ContainerCreateBody {
-        image: Some(options.image.clone()),
+        image: Some(files.image.clone()),
         hostname: Some(HOST_NAME.to_owned()),
         user: Some(user()),
         working_dir: Some(WORK.to_owned()),
@@ -128,6 +130,7 @@ pub(super) fn body(
 }
 
 fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -> HostConfig {
+    let sandboxd = files.sandboxd.as_deref().map(|file| read_only(file, SANDBOXD));
     // A folder, not the socket in it: a node that comes back makes a new socket there.
     let network = network.map(|folder| read_only(folder, network::MOUNT));
     let memory = Some(options.memory_bytes as i64);
@@ -158,7 +161,7 @@ fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -
             ("/tmp".to_owned(), files.tmpfs(options.tmp_bytes, "1777")),
             (HOME.to_owned(), files.tmpfs(options.home_bytes, "0755")),
         ])),
-        mounts: Some([read_only(&files.sandboxd, SANDBOXD)].into_iter().chain(network).collect()),
+        mounts: Some(sandboxd.into_iter().chain(network).collect()),
         // What stays of it: nothing.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         auto_remove: Some(true),
@@ -194,7 +197,23 @@ mod tests {
     }
 
     fn files() -> Files {
-        Files { sandboxd: "/data/sandboxd-1".into(), seccomp: "{}".to_owned(), is_podman: false }
+        Files {
+            image: "bzzz-sandbox:1".to_owned(),
+            sandboxd: Some("/data/sandboxd-1".into()),
+            seccomp: "{}".to_owned(),
+            is_podman: false,
+        }
+    }
+
+    #[test]
+    fn a_daemon_elsewhere_is_given_nothing_of_this_host() {
+        let options = super::super::options::tests::options();
+        let files = Files { image: "bzzz-sandboxd:1".to_owned(), sandboxd: None, ..files() };
+        let body = body(&spec(), &options, &files, None);
+        assert_eq!(body.image.as_deref(), Some("bzzz-sandboxd:1"));
+        assert_eq!(body.entrypoint, Some(vec![SANDBOXD.to_owned()]));
+        let host = body.host_config.unwrap();
+        assert_eq!((host.mounts, host.binds, host.volumes_from), (Some(Vec::new()), None, None));
     }
 
     #[test]

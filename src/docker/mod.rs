@@ -2,45 +2,53 @@
 //!
 //! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; `container` says what each is made
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
-//! start, so that no word is missed.
+//! start, so that no word is missed. The daemon may be another machine's: `address` says which are taken, `transport` how
+//! they are reached, and `layer` how sandboxd comes to them.
 //!
 //! Invariants: no credential, no host path but sandboxd's own read-only file and, for a repository with an
 //! allow-list, the folder of the network proxy's socket; no network interface, no capability. A container
 //! whose node is gone ends by itself and is removed by the daemon.
 
+mod address;
 mod client;
 mod container;
 mod context;
+mod elsewhere;
+mod layer;
 mod options;
+mod runc;
 mod sandbox;
 mod seccomp;
+mod ssh;
+mod transport;
+mod unfinished;
 mod visit;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::AttachContainerResults;
-use bollard::models::{ContainerCreateResponse, Runtime};
+use bollard::models::{Runtime, SystemInfo, SystemVersion};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    StartContainerOptions,
+    InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions,
 };
 use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{NodeId, RepoId};
-use tokio::sync::OnceCell;
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::client::{DEFAULT_HOST, is_socket};
-use self::client::{explain, is_missing};
+pub(crate) use self::address::{Address, AddressError};
+use self::client::{Daemon, explain, is_missing};
 use self::container::Files;
-pub(crate) use self::context::{NO_CONTEXT, found_host};
+pub(crate) use self::context::{certificates_for, found_host};
+use self::layer::Base;
 pub use self::options::DockerOptions;
 pub(crate) use self::options::{MIN_FREE_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
+use self::unfinished::Unfinished;
 pub use self::visit::{Piece, Standing, Visit, Visitor};
 use crate::network::{Network, Networks};
 use crate::sandbox::common;
@@ -52,10 +60,13 @@ pub struct DockerSandboxes {
     of_repository: HashMap<String, DockerOptions>,
     networks: Option<Networks>,
     /// Made at the first use that finds a daemon.
-    client: OnceCell<Docker>,
+    daemon: OnceCell<Daemon>,
     is_podman: OnceCell<bool>,
+    /// Held by who makes an image with sandboxd in it, so that the others find it.
+    layering: Mutex<()>,
     /// The removals of what did not come to be a sandbox.
     removals: TaskTracker,
+    runc_was_judged: Once,
 }
 
 impl DockerSandboxes {
@@ -71,9 +82,11 @@ impl DockerSandboxes {
             options,
             of_repository,
             networks: None,
-            client: OnceCell::new(),
+            daemon: OnceCell::new(),
             is_podman: OnceCell::new(),
+            layering: Mutex::new(()),
             removals,
+            runc_was_judged: Once::new(),
         })
     }
 
@@ -98,28 +111,50 @@ impl DockerSandboxes {
     }
 
     /// What a container is made with. Podman takes the profile only from a file, Docker only as it is.
-    async fn files(&self, client: &Docker) -> Result<Files, SandboxError> {
+    async fn files(&self, daemon: &Daemon, options: &DockerOptions) -> Result<Files, SandboxError> {
+        let is_podman = async || {
+            let version = daemon.client.version().await.map_err(|e| explain("tell its version", &e))?;
+            Ok(client::is_podman(&version))
+        };
+        let is_podman = *self.is_podman.get_or_try_init(is_podman).await?;
+        if !daemon.address.is_here() {
+            elsewhere::check_podman(&daemon.address, is_podman)?;
+            let base = self.image(daemon, options).await?;
+            let _one_at_a_time = self.layering.lock().await;
+            let image = layer::on(&daemon.client, &base, &self.removals).await?;
+            return Ok(Files { image, sandboxd: None, seccomp: seccomp::profile(), is_podman });
+        }
         let folder = self.options.data_dir.join("sandboxd");
         let not_put =
             |e| SandboxError::Unavailable(format!("{}: nothing can be put there: {e}", folder.display()));
-        let sandboxd = program::install(&folder).map_err(not_put)?;
-        let is_podman = self.is_podman.get_or_try_init(|| client::is_podman(client)).await?;
+        let sandboxd = Some(program::install(&folder).map_err(not_put)?);
         let seccomp = match is_podman {
             true => seccomp::install(&folder).map_err(not_put)?.display().to_string(),
             false => seccomp::profile(),
         };
-        Ok(Files { sandboxd, seccomp, is_podman: *is_podman })
+        Ok(Files { image: options.image.clone(), sandboxd, seccomp, is_podman })
     }
 
     /// The proxy of a sandbox whose commands may connect to hosts.
-    fn network(&self, spec: &SandboxSpec, name: &str) -> Result<Option<Network>, SandboxError> {
-        let allowed = &self.options_for(spec).allowed_hosts;
+    fn network(
+        &self,
+        daemon: &Daemon,
+        spec: &SandboxSpec,
+        name: &str,
+    ) -> Result<Option<Network>, SandboxError> {
+        let options = self.options_for(spec);
+        if !daemon.address.is_here() {
+            let repo = spec.task.repo.to_string();
+            elsewhere::check_hosts(&daemon.address, [(repo.as_str(), options)].into_iter())?;
+        }
+        let allowed = &options.allowed_hosts;
         let Some(networks) = self.networks.as_ref().filter(|_| !allowed.is_empty()) else { return Ok(None) };
         networks.open(spec, name, allowed, None).map(Some)
     }
 
-    async fn client(&self) -> Result<&Docker, SandboxError> {
-        self.client.get_or_try_init(|| client::connect(self.options.host.as_deref())).await
+    async fn daemon(&self) -> Result<&Daemon, SandboxError> {
+        let DockerOptions { host, certificates, .. } = &self.options;
+        self.daemon.get_or_try_init(|| client::connect(host.as_deref(), certificates.as_deref())).await
     }
 
     async fn find(&self, client: &Docker, name: &str) -> Result<Option<Found>, SandboxError> {
@@ -155,29 +190,26 @@ impl DockerSandboxes {
 
     async fn create(
         &self,
+        daemon: &Daemon,
         unfinished: &mut Unfinished,
         name: &str,
         spec: &SandboxSpec,
         network: Option<&Network>,
     ) -> Result<(), SandboxError> {
         let options = self.options_for(spec);
-        let files = self.files(&unfinished.client).await?;
         let network = network.map(|network| network.folder.as_path());
-        let body = container::body(spec, options, &files, network);
-        let query = CreateContainerOptionsBuilder::default().name(name).build();
-        let client = unfinished.client.clone();
-        let creating = async move { client.create_container(Some(query), body).await };
-        let created = unfinished.creating.insert(tokio::spawn(creating)).await;
-        unfinished.creating = None;
-        match created {
-            Ok(Ok(created)) => {
-                unfinished.id = Some(created.id);
-                Ok(())
+        // An image with sandboxd in it may be removed by a node that has another one, just when it was found.
+        for is_last in [daemon.address.is_here(), true] {
+            let files = self.files(daemon, options).await?;
+            let body = container::body(spec, options, &files, network);
+            match unfinished.create(name, body).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_missing(&error) && is_last => break,
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(client::not_created(&daemon.address, &error)),
             }
-            Ok(Err(error)) if is_missing(&error) => Err(no_image(&options.image)),
-            Ok(Err(error)) => Err(explain("create a container", &error)),
-            Err(error) => Err(SandboxError::Unavailable(format!("the creation of a container: {error}"))),
         }
+        Err(no_image(&options.image, &daemon.address))
     }
 
     async fn open(
@@ -196,20 +228,68 @@ impl DockerSandboxes {
     }
 
     /// The image, as the daemon knows it.
-    async fn image(&self, client: &Docker, options: &DockerOptions) -> Result<String, SandboxError> {
-        match client.inspect_image(&options.image).await {
-            Ok(image) => Ok(image.id.unwrap_or_default()),
-            Err(error) if is_missing(&error) => Err(no_image(&options.image)),
+    async fn image<'a>(&self, daemon: &Daemon, options: &'a DockerOptions) -> Result<Base<'a>, SandboxError> {
+        match daemon.client.inspect_image(&options.image).await {
+            Ok(image) => {
+                let config = image.config.unwrap_or_default();
+                let is_set = |words: Option<Vec<String>>| words.is_some_and(|words| !words.is_empty());
+                Ok(Base {
+                    name: &options.image,
+                    id: image.id.unwrap_or_default(),
+                    has_command: is_set(config.entrypoint) || is_set(config.cmd),
+                })
+            }
+            Err(error) if is_missing(&error) => Err(no_image(&options.image, &daemon.address)),
             Err(error) => Err(explain("look for an image", &error)),
+        }
+    }
+
+    /// What can't be with a daemon elsewhere.
+    fn check_elsewhere(
+        &self,
+        address: &Address,
+        version: &SystemVersion,
+        info: &SystemInfo,
+    ) -> Result<(), SandboxError> {
+        elsewhere::check_machine(address, info)?;
+        elsewhere::check_podman(address, client::is_podman(version))?;
+        let all = self.of_repository.iter().map(|(name, options)| (name.as_str(), options));
+        elsewhere::check_hosts(address, all)
+    }
+
+    /// Once: it is for the log.
+    fn judge_runc(&self, version: &SystemVersion, default: Option<&str>) {
+        let of = |options: &DockerOptions| {
+            options.runtime.as_deref().or(default).unwrap_or_default().contains("runc")
+        };
+        if !self.of_repository.values().chain([&self.options]).any(of) {
+            return;
+        }
+        let components = version.components.iter().flatten();
+        for runc in components.filter(|part| part.name == "runc" && runc::has_known_escapes(&part.version)) {
+            self.runc_was_judged.call_once(|| {
+                tracing::warn!(
+                    version = %runc.version,
+                    "the daemon's runc has known ways out of a container (CVE-2025-31133, CVE-2025-52565, \
+                     CVE-2025-52881), unless the distribution has mended it: update it to 1.2.8, 1.3.3 or later"
+                );
+            });
         }
     }
 }
 
-fn no_image(image: &str) -> SandboxError {
-    SandboxError::Misconfigured(format!(
-        "the image {image} is not on this machine: make it with `make sandbox-image`, or name another one in \
-         sandbox.image"
-    ))
+fn no_image(image: &str, address: &Address) -> SandboxError {
+    SandboxError::Misconfigured(match address.is_here() {
+        true => format!(
+            "the image {image} is not on this machine: make it with `make sandbox-image`, or name another one in \
+             sandbox.image"
+        ),
+        false => format!(
+            "the image {image} is not with the Docker daemon at {address}: make it there (`docker --host {address} build \
+             -t {image} deploy/sandbox`), or bring it (`docker save {image} | docker --host {address} load`), or name \
+             another one in sandbox.image"
+        ),
+    })
 }
 
 /// A name with dots is a containerd shim's; the daemon does not list those.
@@ -232,77 +312,45 @@ struct Found {
     is_running: bool,
 }
 
-/// Removes a container that did not come to be a sandbox, also when the caller has gone away: one that was created
-/// and never started has no grace that would end it. By its id: its name may be another's by then.
-struct Unfinished {
-    client: Docker,
-    /// The daemon goes on with a creation whose asker is gone, so its answer is waited for.
-    creating: Option<JoinHandle<Result<ContainerCreateResponse, bollard::errors::Error>>>,
-    id: Option<String>,
-    removals: TaskTracker,
-}
-
-impl Unfinished {
-    fn finished(mut self) {
-        self.id = None;
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let (creating, id) = (self.creating.take(), self.id.take());
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if creating.is_none() && id.is_none() {
-            return;
-        }
-        let client = self.client.clone();
-        let removal = async move {
-            let created = match creating {
-                Some(creating) => creating.await.ok().and_then(Result::ok).map(|created| created.id),
-                None => id,
-            };
-            let Some(id) = created else { return };
-            if let Err(error) = sandbox::remove(&client, &id).await {
-                tracing::warn!(%id, %error, "a container that did not start could not be removed");
-            }
-        };
-        self.removals.spawn_on(removal, &runtime);
-    }
-}
-
 #[async_trait]
 impl Sandboxes for DockerSandboxes {
     async fn describe(&self) -> Result<String, SandboxError> {
-        let client = self.client().await?;
+        let daemon = self.daemon().await?;
+        let client = &daemon.client;
         let version = client.version().await.map_err(|e| explain("tell its version", &e))?;
         let info = client.info().await.map_err(|e| explain("describe itself", &e))?;
-        let image = self.image(client, &self.options).await?;
+        if !daemon.address.is_here() {
+            self.check_elsewhere(&daemon.address, &version, &info)?;
+        }
+        let image = self.image(daemon, &self.options).await?;
+        self.judge_runc(&version, info.default_runtime.as_deref());
         let runtimes = info.runtimes.unwrap_or_default();
         let runtime = self.options.runtime.clone().or(info.default_runtime).unwrap_or_default();
         check_runtime(&runtime, &runtimes)?;
         for options in self.of_repository.values() {
-            self.image(client, options).await?;
+            self.image(daemon, options).await?;
             options.runtime.as_ref().map_or(Ok(()), |runtime| check_runtime(runtime, &runtimes))?;
         }
         let component = version.components.unwrap_or_default().into_iter().find(|part| part.name == runtime);
         let runtime_version = component.map(|part| format!(" {}", part.version)).unwrap_or_default();
+        let place = if daemon.address.is_here() { String::new() } else { format!(" at {}", daemon.address) };
         Ok(format!(
-            "Docker {} ({runtime}{runtime_version}), image {} ({})",
+            "Docker {}{place} ({runtime}{runtime_version}), image {} ({})",
             version.version.unwrap_or_default(),
             self.options.image,
-            image.trim_start_matches("sha256:").chars().take(12).collect::<String>(),
+            image.id.trim_start_matches("sha256:").chars().take(12).collect::<String>(),
         ))
     }
 
     async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        let client = self.client().await?;
+        let daemon = self.daemon().await?;
+        let client = &daemon.client;
         let name = common::name(spec);
         self.remove_left_over(client, &name, spec).await?;
 
-        let mut unfinished =
-            Unfinished { client: client.clone(), creating: None, id: None, removals: self.removals.clone() };
-        let network = self.network(spec, &name)?;
-        self.create(&mut unfinished, &name, spec, network.as_ref()).await?;
+        let mut unfinished = Unfinished::new(client, &self.removals);
+        let network = self.network(daemon, spec, &name)?;
+        self.create(daemon, &mut unfinished, &name, spec, network.as_ref()).await?;
         let streams =
             sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
         client
@@ -316,7 +364,8 @@ impl Sandboxes for DockerSandboxes {
 
     /// A job of the earlier life's own is cancelled; a command goes on.
     async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
-        let client = self.client().await?;
+        let daemon = self.daemon().await?;
+        let client = &daemon.client;
         let name = common::name(spec);
         let found = self.find(client, &name).await?;
         if !found.is_some_and(|found| found.is_running && found.spec.as_ref() == Some(spec)) {
@@ -324,7 +373,7 @@ impl Sandboxes for DockerSandboxes {
         }
         match sandbox::attach(client, &name).await {
             Ok(streams) => {
-                let network = self.network(spec, &name)?;
+                let network = self.network(daemon, spec, &name)?;
                 Ok(Some(Arc::new(self.open(client, &name, streams, network).await?)))
             }
             Err(error) if is_missing(&error) => Ok(None),
@@ -337,7 +386,8 @@ impl Sandboxes for DockerSandboxes {
         node: &NodeId,
         keep: &(dyn for<'a> Fn(&'a SandboxSpec) -> bool + Send + Sync),
     ) -> Result<usize, SandboxError> {
-        let client = self.client().await?;
+        let daemon = self.daemon().await?;
+        let client = &daemon.client;
         // One that is being created is not listed yet. Should it take longer, the next start of the node removes it.
         let _ = tokio::time::timeout(REMOVAL_TIMEOUT, self.removals.wait()).await;
         let query = ListContainersOptionsBuilder::default()
@@ -356,6 +406,9 @@ impl Sandboxes for DockerSandboxes {
             }
             sandbox::remove(client, &id).await?;
             removed += 1;
+        }
+        if !daemon.address.is_here() {
+            layer::remove_left_over(client).await?;
         }
         if let Some(networks) = &self.networks {
             networks.sweep(&kept);

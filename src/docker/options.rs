@@ -23,8 +23,11 @@ pub(crate) fn least_memory(file_systems: u64) -> u64 {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DockerOptions {
-    /// The daemon's socket, `unix:///path`. Without one it is that of the `docker` command: `context` says which.
+    /// The daemon: `unix:///path`, `tcp://host:port` or `ssh://user@host`. Without one it is that of the `docker` command:
+    /// `context` says which.
     pub host: Option<String>,
+    /// For a `tcp://` that is not this machine's own: the folder of `ca.pem`, `cert.pem` and `key.pem`.
+    pub certificates: Option<PathBuf>,
     pub image: String,
     /// `runc`, `runsc`, `kata`; without one the daemon's default.
     pub runtime: Option<String>,
@@ -102,6 +105,7 @@ pub(super) mod tests {
     pub(crate) fn options() -> DockerOptions {
         DockerOptions {
             host: None,
+            certificates: None,
             image: "bzzz-sandbox:1".into(),
             runtime: None,
             memory_bytes: 2048 * MIB,

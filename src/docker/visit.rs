@@ -44,10 +44,12 @@ pub struct Visit {
 }
 
 impl Visitor {
+    /// `host` and `certificates` as in [`DockerOptions`](super::DockerOptions).
+    ///
     /// # Errors
     /// When no daemon answers; the text says what to do.
-    pub async fn connect(host: Option<&str>) -> Result<Self, SandboxError> {
-        Ok(Self { client: connect(host).await? })
+    pub async fn connect(host: Option<&str>, certificates: Option<&Path>) -> Result<Self, SandboxError> {
+        Ok(Self { client: connect(host, certificates).await?.client })
     }
 
     /// Those of this node, by the labels that it gave them. `data_dir` is its data folder, canonical.

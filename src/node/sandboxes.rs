@@ -96,6 +96,7 @@ fn bubblewrap_sandboxes(
 fn docker_options(settings: &Settings, sandbox: &Sandbox) -> DockerOptions {
     DockerOptions {
         host: sandbox.docker_host.clone(),
+        certificates: sandbox.docker_certificates.clone(),
         image: sandbox.image.clone(),
         runtime: sandbox.runtime.clone(),
         memory_bytes: sandbox.memory.bytes(),

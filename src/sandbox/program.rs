@@ -11,9 +11,9 @@ use crate::network;
 pub(crate) const SANDBOXD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sandboxd"));
 
 /// Any user may run it: in a sandbox it is started by one that owns nothing on the host.
-const MODE: u32 = 0o755;
+pub(crate) const MODE: u32 = 0o755;
 
-/// How much of the hash stands in the file's name. It tells versions apart; the content is compared whole.
+/// How much of the hash stands in names. It tells versions apart; a file's content is compared whole.
 const HASH_DIGITS: usize = 16;
 
 /// Puts sandboxd into `folder` under a name made of its content, unless it is there, and returns its path.
@@ -23,8 +23,7 @@ const HASH_DIGITS: usize = 16;
 /// # Errors
 /// When the folder or the file can't be written.
 pub(crate) fn install(folder: &Path) -> io::Result<PathBuf> {
-    let hash = blake3::hash(SANDBOXD).to_hex();
-    let path = std::path::absolute(folder.join(format!("sandboxd-{}", &hash[..HASH_DIGITS])))?;
+    let path = std::path::absolute(folder.join(format!("sandboxd-{}", hash())))?;
     if is_installed(&path) {
         return Ok(path);
     }
@@ -35,6 +34,11 @@ pub(crate) fn install(folder: &Path) -> io::Result<PathBuf> {
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|problem| problem.error)?;
     Ok(path)
+}
+
+/// Tells versions of it apart.
+pub(crate) fn hash() -> String {
+    blake3::hash(SANDBOXD).to_hex()[..HASH_DIGITS].to_owned()
 }
 
 fn is_installed(path: &Path) -> bool {

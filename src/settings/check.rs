@@ -13,7 +13,7 @@ use super::sections::{
     Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, SandboxBackend, Settings, Task,
 };
 use super::units::{HumanDuration, HumanSize};
-use crate::docker;
+use crate::docker::{self, Address, AddressError};
 use crate::sandbox::common::SHM_BYTES;
 
 const MINUTE_S: u64 = 60;
@@ -173,15 +173,17 @@ fn check_model(checks: &mut Checks<'_>, model: &Model) {
 
 const DOCKER_HOST: &str = "sandbox.docker_host";
 
-fn socket() -> String {
-    format!("a socket on this machine, such as {}", docker::DEFAULT_HOST)
+fn daemon_problem(sandbox: &Sandbox) -> Option<AddressError> {
+    let host = sandbox.docker_host.as_deref()?;
+    Address::parse(host, sandbox.docker_certificates.as_deref()).err()
 }
 
 fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
     // One that was found out is not everybody's business: `missing_to_run`.
-    if checks.values.get(DOCKER_HOST).is_none_or(|given| !matches!(given.origin, Origin::FoundOut(_))) {
-        let host = sandbox.docker_host.as_deref().unwrap_or(docker::DEFAULT_HOST);
-        checks.text(DOCKER_HOST, host, &socket(), docker::is_socket);
+    if checks.values.get(DOCKER_HOST).is_none_or(|given| !matches!(given.origin, Origin::FoundOut(_)))
+        && let Some(problem) = daemon_problem(sandbox)
+    {
+        checks.require(&[DOCKER_HOST], false, problem.what, problem.remedy);
     }
     let before = checks.problems.len();
     check_limits(checks, "sandbox", sandbox);
@@ -335,13 +337,8 @@ pub(super) fn missing_to_run(loaded: &Loaded) -> Vec<Problem> {
         missing("forge.repositories", "no repository to watch", "name some, or set hive.url");
     }
     let wants_docker = settings.sandbox.backend == SandboxBackend::Docker;
-    let host = settings.sandbox.docker_host.as_deref().filter(|_| wants_docker);
-    if let Some(host) = host.filter(|host| !docker::is_socket(host)) {
-        let (what, how) = match host.starts_with(docker::NO_CONTEXT) {
-            true => (format!("there is {host}"), "see `docker context ls`, or ".to_owned()),
-            false => (format!("is {host:?}"), String::new()),
-        };
-        missing(DOCKER_HOST, &what, &format!("{how}name {} there", socket()));
+    if let Some(problem) = daemon_problem(&settings.sandbox).filter(|_| wants_docker) {
+        missing(DOCKER_HOST, &problem.what, &problem.remedy);
     }
     problems
 }

@@ -11,7 +11,13 @@ use super::secret::{Secret, is_world_readable};
 use super::sections::Settings;
 use crate::docker;
 
-const PATHS: [&str; 4] = ["node.data_dir", "forge.token_file", "hive.key_file", "escalation.auth_value_file"];
+const PATHS: [&str; 5] = [
+    "node.data_dir",
+    "forge.token_file",
+    "hive.key_file",
+    "escalation.auth_value_file",
+    "sandbox.docker_certificates",
+];
 
 /// Longest node name: it stands in container and reference names.
 const MAX_NAME_BYTES: usize = 63;
@@ -50,11 +56,7 @@ pub(super) fn fill_in(values: &mut Values, sources: &Sources) -> Vec<Problem> {
             )),
         }
     }
-    if text(values, "sandbox.docker_host").is_empty()
-        && let Some(found) = docker::found_host(|name| Some(sources.variable(name)?.to_str()?.to_owned()))
-    {
-        found_out(values, "sandbox.docker_host", found.host, found.from);
-    }
+    find_daemon(values, sources);
     put_placeholders(values);
     for key in PATHS {
         if let Some(given) = values.get_mut(key)
@@ -65,6 +67,24 @@ pub(super) fn fill_in(values: &mut Values, sources: &Sources) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The daemon of the `docker` command, and the certificates for it or for the one that is set.
+fn find_daemon(values: &mut Values, sources: &Sources) {
+    let variable = |name: &str| Some(sources.variable(name)?.to_str()?.to_owned());
+    let set = text(values, "sandbox.docker_host");
+    let (certificates, from) = if set.is_empty() {
+        let Some(found) = docker::found_host(variable) else { return };
+        found_out(values, "sandbox.docker_host", found.host, found.from);
+        (found.certificates, found.from)
+    } else {
+        (docker::certificates_for(&set, variable), "DOCKER_TLS_VERIFY")
+    };
+    if let Some(folder) = certificates
+        && text(values, "sandbox.docker_certificates").is_empty()
+    {
+        found_out(values, "sandbox.docker_certificates", folder.display().to_string(), from);
+    }
 }
 
 fn text(values: &Values, key: &str) -> String {

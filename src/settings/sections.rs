@@ -114,6 +114,9 @@ pub struct Sandbox {
     /// From here or as the `docker` command finds it; `None`: the usual socket.
     #[serde(with = "or_empty")]
     pub docker_host: Option<String>,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`; from here or as the `docker` command finds it.
+    #[serde(with = "or_empty")]
+    pub docker_certificates: Option<PathBuf>,
     pub image: String,
     /// `None`: the daemon's default.
     #[serde(with = "or_empty")]

@@ -1,5 +1,7 @@
 //! The configuration from end to end: real files in a temporary folder, an environment of the test's own.
 
+mod sandbox;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
@@ -210,7 +212,9 @@ fn values_that_do_not_fit_together_are_refused() {
 fn what_no_sandbox_can_be_made_with_is_refused() {
     let cases = [
         ("docker_host = \"tcp://10.0.0.1:2375\"", "sandbox.docker_host", "is \"tcp://10.0.0.1:2375\""),
-        ("docker_host = \"unix://\"", "sandbox.docker_host", "a socket on this machine"),
+        ("docker_host = \"tcp://10.0.0.1:2375\"", "sandbox.docker_host", "ssh -NL "),
+        ("docker_host = \"unix://\"", "sandbox.docker_host", "for a daemon of this machine"),
+        ("docker_host = \"http://localhost\"", "sandbox.docker_host", "for a daemon of this machine"),
         ("output_cap = \"1025 KiB\"", "sandbox.output_cap", "allowed: 4 KiB to 1 MiB"),
         ("memory = \"1919 MiB\"", "sandbox.memory", "memory is 1919 MiB, less than 1920 MiB"),
     ];
@@ -224,7 +228,7 @@ fn what_no_sandbox_can_be_made_with_is_refused() {
 }
 
 #[test]
-fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_variable() {
+fn a_daemon_that_all_could_use_is_refused_to_a_node_that_is_to_run_also_from_its_own_variable() {
     let machine = || {
         Machine::new()
             .env("BZZZ__FORGE__TOKEN", "t")
@@ -234,9 +238,13 @@ fn a_daemon_elsewhere_is_refused_to_a_node_that_is_to_run_also_from_its_own_vari
     assert_eq!(machine().load().missing_to_run(), [], "there may be bubblewrap");
     let machine = || machine().set("sandbox.backend=docker");
     let missing = machine().load().missing_to_run();
-    let expected = "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\"; name a socket on this machine, such as \
-                    unix:///var/run/docker.sock there";
-    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    let expected =
+        "sandbox.docker_host (DOCKER_HOST): is \"tcp://h:1\" without certificates: whoever reaches that port";
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    assert!(matches!(&missing[..], [one] if one.starts_with(expected)), "{missing:?}");
+    let verified = machine().env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", "/certificates").load();
+    assert_eq!(verified.missing_to_run(), []);
+    assert_eq!(verified.settings.sandbox.docker_certificates, Some("/certificates".into()));
     let with_own = machine().set("sandbox.docker_host=unix:///s").load();
     assert_eq!(with_own.missing_to_run(), []);
     assert_eq!(with_own.settings.sandbox.docker_host.as_deref(), Some("unix:///s"));
@@ -427,91 +435,4 @@ fn every_example_is_valid() {
         seen += 1;
     }
     assert!(seen >= 3, "{seen} examples");
-}
-
-const REPOSITORIES: &str = "
-[[sandbox.repository]]
-name = \"acme/rocket\"
-allow_hosts = [\"Crates.IO\", \"static.crates.io\"]
-memory = \"4 GiB\"
-[[sandbox.repository]]
-name = \"acme/tool\"
-image = \"other:1\"
-cpus = 1
-";
-
-#[test]
-fn a_repository_has_its_own_hosts_and_limits() {
-    let loaded = Machine::with_file(REPOSITORIES).load();
-    let sandbox = &loaded.settings.sandbox;
-    let [rocket, tool] = &sandbox.repository[..] else { panic!("{:?}", sandbox.repository) };
-    let hosts: Vec<_> = rocket.allow_hosts.iter().map(|host| host.as_str()).collect();
-    assert_eq!(hosts, ["crates.io", "static.crates.io"]);
-    let of_rocket = sandbox.with(rocket);
-    assert_eq!((of_rocket.memory.bytes(), of_rocket.cpus), (4 << 30, sandbox.cpus));
-    let of_tool = sandbox.with(tool);
-    assert_eq!((of_tool.image.as_str(), of_tool.cpus, of_tool.memory), ("other:1", 1.0, sandbox.memory));
-    assert!(tool.allow_hosts.is_empty());
-
-    let shown = loaded.to_toml(false).unwrap();
-    let again = Machine::with_file(&shown).load();
-    assert_eq!(again.settings.sandbox.repository[0].allow_hosts, rocket.allow_hosts);
-    let set = "sandbox.repository=[{name=\"a/b\", allow_hosts=[\"x.example\"]}]";
-    assert_eq!(Machine::new().set(set).load().settings.sandbox.repository.len(), 1);
-}
-
-#[test]
-fn what_is_wrong_with_a_repository_is_told_with_its_name() {
-    let wrong = |keys: &str| {
-        let problems = Machine::with_file(&format!("[[sandbox.repository]]\n{keys}")).problems();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].clone()
-    };
-    for (keys, words) in [
-        ("name = 'acme/rocket'\nallow_hosts = ['*.crates.io']", "wildcard"),
-        ("name = 'acme/rocket'\nallow_hosts = ['10.0.0.1']", "not the name of a host"),
-        ("name = 'acme/rocket'\nallow_hosts = 'crates.io'", "allow_hosts"),
-        ("name = 'acme/rocket'\nmemmory = '4 GiB'", "memmory"),
-        ("name = 'acme/rocket'\nmemory = 4", "no unit"),
-        ("name = 'acme/rocket'\nmemory = '1 GiB'", "less than"),
-        ("name = 'acme/rocket'\npids = 3", "16 to 65536"),
-        ("name = 'acme/rocket'\nruntime = ''", "the name of a runtime"),
-        ("name = 'acme/rocket'\n[[sandbox.repository]]\nname = 'Acme/Rocket'", "is there twice"),
-    ] {
-        let problem = wrong(keys);
-        assert!(problem.contains("sandbox.repository[") && problem.contains("bzzz.toml:"), "{problem}");
-        assert!(problem.to_ascii_lowercase().contains("acme/rocket") && problem.contains(words), "{problem}");
-    }
-    assert!(wrong("allow_hosts = []").contains("number 1"));
-    let problems = Machine::with_file("[sandbox]\nrepository = ['a/b']").problems();
-    assert!(problems[0].contains("tables [[sandbox.repository]]"), "{problems:?}");
-    let two = "name = 'a/b'\npids = 1\ncpus = 0.0\n[[sandbox.repository]]\nname = 'c/d'\npids = 2";
-    let problems = Machine::with_file(&format!("[[sandbox.repository]]\n{two}")).problems();
-    assert_eq!(problems.len(), 3, "{problems:?}");
-}
-
-#[test]
-fn the_daemon_of_the_docker_command_is_found() {
-    let context = r#"{"Name":"far","Endpoints":{"docker":{"Host":"ssh://far.example"}}}"#;
-    let machine = Machine::new().set("sandbox.backend=docker").env("DOCKER_CONTEXT", "far");
-    machine.write("home/.docker/contexts/meta/0a/meta.json", context, 0o600);
-    let loaded = machine.load();
-    assert_eq!(loaded.settings.sandbox.docker_host.as_deref(), Some("ssh://far.example"));
-    let missing: Vec<_> = loaded.missing_to_run().iter().map(ToString::to_string).collect();
-    assert!(missing.iter().any(|it| it.contains("is \"ssh://far.example\"")), "{missing:?}");
-
-    let loaded = Machine::new().set("sandbox.backend=docker").env("DOCKER_CONTEXT", "gone").load();
-    let missing: Vec<_> = loaded.missing_to_run().iter().map(ToString::to_string).collect();
-    assert!(missing.iter().any(|it| it.contains("there is no Docker context \"gone\"")), "{missing:?}");
-    // The setting goes before all of them.
-    let set = "sandbox.docker_host=unix:///run/podman/podman.sock";
-    let loaded = Machine::new().env("DOCKER_CONTEXT", "gone").set(set).load();
-    assert_eq!(loaded.settings.sandbox.docker_host.as_deref(), Some("unix:///run/podman/podman.sock"));
-}
-
-#[test]
-fn every_backend_may_have_hosts() {
-    for backend in ["docker", "bubblewrap", "auto"] {
-        Machine::with_file(REPOSITORIES).set(&format!("sandbox.backend={backend}")).load();
-    }
 }

@@ -6,6 +6,7 @@ mod chaos;
 #[path = "../support/containers.rs"]
 mod containers;
 mod docker_restarts;
+#[path = "../support/dockerd.rs"]
 mod dockerd;
 mod matrix;
 mod panic;

@@ -26,14 +26,14 @@ crate::on_each_backend! {
 const MAX_BYTES: u64 = 8 * MIB;
 
 /// A repository on the host, and the tar of a shallow bare clone of it.
-struct Upstream {
+pub(crate) struct Upstream {
     folder: tempfile::TempDir,
-    base: Sha,
-    code: CodeIn,
+    pub(crate) base: Sha,
+    pub(crate) code: CodeIn,
 }
 
 impl Upstream {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_files(|_| {})
     }
 
@@ -63,7 +63,7 @@ impl Upstream {
     }
 
     /// The files of the bundle's tree that differ from the base, as `git diff --name-status` says.
-    fn changed(&self, bundle: &WorkBundle) -> String {
+    pub(crate) fn changed(&self, bundle: &WorkBundle) -> String {
         let tip = self.unbundle(bundle);
         git(&self.repo(), &["diff", "--no-renames", "--name-status", self.base.as_str(), &tip])
             .replace('\t', " ")

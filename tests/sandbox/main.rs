@@ -4,12 +4,17 @@
 mod bubblewrap;
 mod code;
 mod commands;
+#[path = "../support/containers.rs"]
+mod containers;
 mod docker;
+#[path = "../support/dockerd.rs"]
+mod dockerd;
 mod internet;
 mod isolation;
 mod lives;
 mod network;
 mod place;
+mod remote;
 
 /// Makes a test for each backend of each function, which takes the [`place::Place`] to work in.
 macro_rules! on_each_backend {

@@ -157,6 +157,7 @@ fn sandboxes(backend: Backend, folder: &Path, sizes: Sizes) -> Arc<dyn Sandboxes
 fn docker_options(folder: &Path, sizes: Sizes) -> DockerOptions {
     DockerOptions {
         host: None,
+        certificates: None,
         image: image(),
         runtime: None,
         memory_bytes: sizes.memory_bytes,

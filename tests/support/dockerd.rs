@@ -3,11 +3,19 @@
 //! It, its containerd and its containers live in namespaces of their own for processes, mounts and the network. The
 //! first process in there ends when its input ends, and all others with it: nothing outlives the test, however the test
 //! ends, and no signal reaches what the test did not start. Needs root, and a kernel with overlayfs.
+//!
+//! It may listen to TLS, as one on another machine does; the way into its network is a [`Network`].
 
-use std::io::{BufRead, BufReader, Write};
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::containers::{Docker, image};
@@ -25,6 +33,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// memory, twice the image while that is loaded: on a busy disk it would take half a minute to come and to go.
 const FIRST_PROCESS: &str = r#"
 set -u
+ip link set lo up || exit 1
 mkdir -p /run/containerd && mount -t tmpfs bzzz-dockerd /run/containerd || exit 1
 mkdir "$1/data" && mount -t tmpfs -o size=3g bzzz-dockerd "$1/data" || exit 1
 while read -r order more; do
@@ -57,8 +66,15 @@ impl Containers {
     pub(crate) const ALL: [Self; 2] = [Self::EndToo, Self::GoOn];
 }
 
+/// Where it listens to TLS, if it does, in its own network.
+const TLS_PORT: u16 = 2376;
+
+/// The certificates of it and of who may use it.
+pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/docker-tls");
+
 pub(crate) struct Dockerd {
     first: Child,
+    listens_to_tls: bool,
     orders: Option<ChildStdin>,
     answers: Receiver<String>,
     folder: PathBuf,
@@ -71,6 +87,15 @@ impl Dockerd {
     /// # Errors
     /// Why it can't be had on this machine.
     pub(crate) fn start(folder: &Path, containers: Containers) -> Result<Self, String> {
+        Self::start_with(folder, containers, false)
+    }
+
+    /// The same of one that others may use, by TLS: [`Network::to_tls_of`].
+    pub(crate) fn start_for_others(folder: &Path) -> Result<Self, String> {
+        Self::start_with(folder, Containers::EndToo, true)
+    }
+
+    fn start_with(folder: &Path, containers: Containers, listens_to_tls: bool) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("a Docker daemon of the test's own needs root".to_owned());
         }
@@ -100,14 +125,18 @@ impl Dockerd {
         let answered = BufReader::new(first.stdout.take().unwrap());
         std::thread::spawn(move || answered.lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
         let orders = first.stdin.take();
-        let mut dockerd = Self { first, orders, answers, folder: folder.to_owned(), cgroup };
+        let mut dockerd = Self { first, listens_to_tls, orders, answers, folder: folder.to_owned(), cgroup };
         dockerd.begin(containers)?;
         dockerd.load()?;
         Ok(dockerd)
     }
 
     pub(crate) fn client(&self) -> Docker {
-        Docker::at(format!("unix://{}/socket", self.folder.display()))
+        Docker::at(format!("unix://{}", self.socket().display()))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
     }
 
     /// Starts it again, and waits until it answers.
@@ -135,10 +164,17 @@ impl Dockerd {
     }
 
     fn begin(&mut self, containers: Containers) -> Result<(), String> {
-        self.order(match containers {
-            Containers::EndToo => "start",
-            Containers::GoOn => "start --live-restore",
-        })?;
+        let mut order = vec!["start".to_owned()];
+        if containers == Containers::GoOn {
+            order.push("--live-restore".to_owned());
+        }
+        if self.listens_to_tls {
+            order.push(format!("--host tcp://127.0.0.1:{TLS_PORT} --tlsverify"));
+            for (flag, file) in [("tlscacert", "ca"), ("tlscert", "server"), ("tlskey", "server-key")] {
+                order.push(format!("--{flag} {CERTIFICATES}/{file}.pem"));
+            }
+        }
+        self.order(&order.join(" "))?;
         let client = self.client();
         let deadline = Instant::now() + PATIENCE;
         while client.run(&["version"]).is_none() {
@@ -206,4 +242,91 @@ fn remove_cgroup(folder: &Path) {
     if let Err(error) = std::fs::remove_dir(folder) {
         println!("{} is left behind: {error}", folder.display());
     }
+}
+
+/// What lies between this machine and the daemon's: a port of this one, from which each connection is led on.
+pub(crate) struct Network {
+    pub(crate) address: SocketAddr,
+    /// Each ends one.
+    connections: Arc<Mutex<Vec<End>>>,
+}
+
+type End = Box<dyn Fn() + Send>;
+
+impl Network {
+    /// To the port at which the daemon listens to TLS.
+    pub(crate) fn to_tls_of(dockerd: &Dockerd) -> Self {
+        // By the process that entered it.
+        let network = std::fs::File::open(format!("/proc/{}/ns/net", dockerd.first.id())).unwrap();
+        Self::new(move || {
+            let network = network.try_clone().unwrap();
+            // Only this thread goes there. A socket stays where it was made.
+            let connect = move || {
+                rustix::thread::move_into_link_name_space(network.as_fd(), None).unwrap();
+                TcpStream::connect(("127.0.0.1", TLS_PORT))
+            };
+            std::thread::spawn(connect).join().unwrap()
+        })
+    }
+
+    /// To the daemon's socket, as `ssh -L` makes it.
+    pub(crate) fn tunnel_to(dockerd: &Dockerd) -> Self {
+        let socket = dockerd.socket();
+        Self::new(move || UnixStream::connect(&socket))
+    }
+
+    fn new<S: Stream>(far: impl Fn() -> std::io::Result<S> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(Mutex::new(Vec::<End>::new()));
+        let all = connections.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (Ok(near), Ok(far)) = (near, far()) else { continue };
+                near.set_nodelay(true).unwrap();
+                let (there, back) = ((near.copy(), far.copy()), (far.copy(), near.copy()));
+                std::thread::spawn(move || lead(there.0, there.1));
+                std::thread::spawn(move || lead(back.0, back.1));
+                all.lock().unwrap().push(Box::new(move || {
+                    near.end(Shutdown::Both);
+                    far.end(Shutdown::Both);
+                }));
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// Ends all connections; new ones can be made.
+    pub(crate) fn cut(&self) {
+        self.connections.lock().unwrap().drain(..).for_each(|end| end());
+    }
+}
+
+trait Stream: Read + Write + Send + 'static {
+    fn copy(&self) -> Self;
+    fn end(&self, which: Shutdown);
+}
+
+impl Stream for TcpStream {
+    fn copy(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+    fn end(&self, which: Shutdown) {
+        let _ = self.shutdown(which);
+    }
+}
+
+impl Stream for UnixStream {
+    fn copy(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+    fn end(&self, which: Shutdown) {
+        let _ = self.shutdown(which);
+    }
+}
+
+/// Leads one direction on until it ends, and ends it there too.
+fn lead(mut from: impl Stream, mut to: impl Stream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    to.end(Shutdown::Write);
 }
