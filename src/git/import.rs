@@ -20,7 +20,7 @@ use super::objects::{self, ObjectInfo};
 use super::paths;
 use super::program::Program;
 use super::remote::is_host_trouble;
-use super::secret_check::{self, Batches};
+use super::secret_check::{self, Batches, Found};
 use crate::secrets::Secrets;
 
 /// The part of a diff that is kept as text.
@@ -60,6 +60,14 @@ fn bundle_error(error: GitError) -> CodeError {
 /// Git's words, or the kernel's, at the end of the memory or the processor time that it was given.
 fn is_over_a_limit(text: &str) -> bool {
     ["emory", "SIGXCPU"].iter().any(|sign| text.contains(sign))
+}
+
+/// Does what takes a while, on bytes of a bounded number, where it does not keep other tasks from their thread.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CodeError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => CodeError::Unavailable(format!("the work was not looked through: {error}")),
+    })
 }
 
 impl Import<'_> {
@@ -246,18 +254,27 @@ impl Import<'_> {
         let after: Vec<&Sha> = changes.iter().filter_map(|c| c.after.as_ref().map(|(_, id)| id)).collect();
         let mut found = Vec::new();
         for batch in self.batches(&after).await? {
-            for (at, content) in batch.clone().zip(self.contents(&after[batch]).await?) {
-                found.extend(secret_check::in_content(after[at], &content, self.secrets));
-            }
+            let (ids, contents) = self.contents(&after[batch]).await?;
+            let secrets = self.secrets.clone();
+            let look = move || -> Vec<Found> {
+                let files = ids.iter().zip(&contents);
+                files.flat_map(|(id, content)| secret_check::in_content(id, content, &secrets)).collect()
+            };
+            found.extend(aside(look).await?);
+            secret_check::check_count(&found).map_err(refused)?;
         }
         if found.is_empty() {
             return Ok(());
         }
         let before: Vec<&Sha> = changes.iter().filter_map(|c| c.before.as_ref()).collect();
         for batch in self.batches(&before).await? {
-            for content in self.contents(&before[batch]).await? {
-                secret_check::forget_known(&mut found, &content, self.secrets);
-            }
+            let (_, contents) = self.contents(&before[batch]).await?;
+            let secrets = self.secrets.clone();
+            let look = move || {
+                contents.iter().for_each(|it| secret_check::forget_known(&mut found, it, &secrets));
+                found
+            };
+            found = aside(look).await?;
         }
         secret_check::verdict(changes, &found).map_err(refused)
     }
@@ -269,10 +286,11 @@ impl Import<'_> {
         Ok(Batches::of(infos.into_iter().map(|info| info.map_or(0, |info| info.bytes)).collect()))
     }
 
-    async fn contents(&self, ids: &[&Sha]) -> Result<Vec<Vec<u8>>, CodeError> {
+    async fn contents(&self, ids: &[&Sha]) -> Result<(Vec<Sha>, Vec<Vec<u8>>), CodeError> {
         let ids: Vec<Sha> = ids.iter().map(|id| (*id).clone()).collect();
         let max = secret_check::MAX_BATCH_BYTES.max(self.limits.file_bytes);
-        objects::contents(self.program, self.run("cat-file"), &ids, max).await.map_err(bundle_error)
+        let contents = objects::contents(self.program, self.run("cat-file"), &ids, max).await;
+        Ok((ids, contents.map_err(bundle_error)?))
     }
 
     fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {

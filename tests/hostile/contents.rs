@@ -1,0 +1,64 @@
+//! Contents and names that make the node do long work, take the attacker's words for its own, or publish what it should
+//! not.
+
+use std::time::{Duration, Instant};
+
+use crate::import::Stage;
+
+crate::cases! {
+    a_key_s_beginning_again_and_again,
+    a_private_key_in_utf_16,
+}
+
+/// For work of some megabytes, on a machine that runs other tests too.
+const SOON: Duration = Duration::from_secs(20);
+/// The longest that other tasks of the same thread may wait.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// How long this thread was kept from all else at most, while `work` went on.
+async fn longest_wait<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    loop {
+        tokio::select! {
+            done = &mut work => return (done, longest.max(last.elapsed())),
+            _ = ticks.tick() => {
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+        }
+    }
+}
+
+async fn a_key_s_beginning_again_and_again() {
+    let stage = Stage::new().await;
+    for begin in ["sk-ant-", "glpat-", "xoxb-", "-----BEGIN PRIVATE KEY-----"] {
+        stage.sandbox.write("a.txt", begin.repeat(1_000_000 / begin.len()));
+        let bundle = stage.sandbox.export();
+        let started = Instant::now();
+        let (taken, waited) = longest_wait(stage.import(bundle)).await;
+        let took = started.elapsed();
+        println!("{begin}: {took:?}, and others waited for {waited:?}");
+        assert_eq!(taken.unwrap().files, 1);
+        assert!(took < SOON && waited < SHORT, "{begin}: {took:?} {waited:?}");
+    }
+}
+
+/// In pieces, so that this file holds nothing that looks like a key.
+fn private_key() -> String {
+    format!("-----BEGIN RSA {}-----\r\n{}\r\n", "PRIVATE KEY", "a8Bk2Zx9QwE7rTy3Ui5Op1As6Df4GhJ0Lc".repeat(8))
+}
+
+async fn a_private_key_in_utf_16() {
+    let stage = Stage::new().await;
+    for mark in ["", "\u{feff}", "deploy with: "] {
+        let text = format!("{mark}{}", private_key());
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [little, big] {
+            stage.sandbox.write("deploy.pem", bytes);
+            stage.refused(stage.sandbox.export(), "\"deploy.pem\", line 1, holds a private key").await;
+        }
+    }
+}
