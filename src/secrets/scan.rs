@@ -219,8 +219,8 @@ mod tests {
                     let case = format!("{what} behind {before:?}, {is_big} {odd}: {found:?}");
                     assert_eq!(found.len(), 1, "{case}");
                     assert_eq!(found[0].what, what, "{case}");
-                    assert!(found[0].at.start.abs_diff(start) <= 1, "{case}");
-                    assert!(found[0].at.end.abs_diff(start + 2 * length) <= 1, "{case}");
+                    let start = start + usize::from(is_big);
+                    assert_eq!(found[0].at, start..start + 2 * length - 1, "{case}");
                 }
             }
         }
@@ -255,14 +255,13 @@ mod tests {
     }
 
     proptest! {
-        // Behind a sign that ends a word: what stands before the first letter is read in two ways.
         #[test]
-        fn utf_16_is_read_as_the_same_text_in_ascii_is(text in "\n([ -~\n]|sk-ant-|xoxb-|[a-z0-9-]{20,40}){0,9}") {
+        fn utf_16_is_read_as_the_same_text_in_ascii_is(text in "([ -~\n]|sk-ant-|xoxb-|example|[a-z0-9-]{20,40}){0,9}") {
             let narrow = find(text.as_bytes(), &[]).0;
             for is_big in [false, true] {
                 let wide = find(&wide(&text, is_big), &[]).0;
                 let places = |found: &[Finding], unit: usize| -> Vec<_> {
-                    found.iter().map(|it| (it.what, it.at.start.div_ceil(unit))).collect()
+                    found.iter().map(|it| (it.what, it.at.start / unit)).collect()
                 };
                 prop_assert_eq!(places(&narrow, 1), places(&wide, 2));
             }
