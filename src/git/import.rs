@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use bzzz_actors::ports::code::{CodeError, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::Sha;
+use rustix::process::Signal;
 
 use super::bundle::{self, MAX_HEADER_BYTES};
 use super::changes::{self, Change, Kind};
-use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::command::{End, GitError, Input, KernelLimits, Overflow, Run};
 use super::failure::{code_error, disk_error};
 use super::limits::GitLimits;
 use super::objects::{self, ObjectInfo};
@@ -45,21 +46,48 @@ fn refused(text: impl Into<String>) -> CodeError {
 
 /// A command on what the bundle brought has failed. One that the limits on it ended would end so each time: that is the
 /// bundle's doing, and trying again would only cost as much again.
+///
+/// What git says quotes the bundle, which may use any words: only those that it ends with count, see [`End`].
 fn bundle_error(error: GitError) -> CodeError {
+    let text = error.to_string();
     match error {
         GitError::TimedOut { limit, .. } => {
             refused(format!("the change takes more than {limit:?} to unpack and to compare: make it smaller"))
         }
-        GitError::Failed { .. } if is_over_a_limit(&error.to_string()) => refused(format!(
-            "the change takes more than may be used to compare it: make it smaller ({error})"
-        )),
+        GitError::TooMuchOutput { .. } => {
+            refused(format!("the change takes more than may be used to compare it: make it smaller ({text})"))
+        }
+        GitError::Failed { end, .. } => match cause_of(&end) {
+            Cause::Limit => refused(format!(
+                "the change takes more than may be used to compare it: make it smaller ({text})"
+            )),
+            Cause::Host => CodeError::Unavailable(text),
+            Cause::Other => CodeError::Failed(text),
+        },
         other => code_error(other),
     }
 }
 
-/// Git's words, or the kernel's, at the end of the memory or the processor time that it was given.
-fn is_over_a_limit(text: &str) -> bool {
-    ["emory", "SIGXCPU"].iter().any(|sign| text.contains(sign))
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    /// The end of the memory or of the processor time that it was given.
+    Limit,
+    /// This host has too little of something else.
+    Host,
+    Other,
+}
+
+fn cause_of(end: &End) -> Cause {
+    const MEMORY: [&str; 4] = ["out of memory", "cannot allocate memory", "malloc failed", "over limit"];
+    let last_words = end.last_words.as_deref().unwrap_or_default();
+    let lower = last_words.to_ascii_lowercase();
+    if end.signal == Some(Signal::XCPU.as_raw()) || MEMORY.iter().any(|words| lower.contains(words)) {
+        Cause::Limit
+    } else if end.signal.is_none() && is_host_trouble(last_words) {
+        Cause::Host
+    } else {
+        Cause::Other
+    }
 }
 
 /// Does what takes a while, on bytes of a bounded number, where it does not keep other tasks from their thread.
@@ -133,13 +161,10 @@ impl Import<'_> {
             .input(Input::File(pack));
         match self.program.run(run).await.and_then(|output| output.checked()) {
             Ok(_) => Ok(()),
-            Err(error @ GitError::Failed { .. }) => match error.to_string() {
-                // What git runs out of here is the memory that it was given for this.
-                text if is_host_trouble(&text) && !is_over_a_limit(&text) => {
-                    Err(CodeError::Unavailable(text))
-                }
-                text => Err(refused(format!("git does not accept what the sandbox made: {text}"))),
-            },
+            // What git runs out of here is the memory that it was given for this.
+            Err(ref error @ GitError::Failed { ref end, .. }) if cause_of(end) != Cause::Host => {
+                Err(refused(format!("git does not accept what the sandbox made: {error}")))
+            }
             Err(other) => Err(bundle_error(other)),
         }
     }
@@ -326,4 +351,73 @@ pub(super) async fn init_borrowing(
     let line = format!("{}\n", alternates.display());
     std::fs::create_dir_all(path.join("objects/info")).map_err(disk_error)?;
     std::fs::write(path.join("objects/info/alternates"), line).map_err(disk_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+    use crate::git::command::Output;
+
+    fn error(status: i32, stderr: &str) -> GitError {
+        let status = std::process::ExitStatus::from_raw(status);
+        let (stdout, stderr) = (Vec::new(), stderr.to_owned());
+        Output { subcommand: "diff-tree", status, stdout, left_out: 0, stderr }.failure()
+    }
+
+    const DIED: i32 = 128 << 8;
+
+    #[test]
+    fn only_what_git_ends_with_counts() {
+        let cause = |status, stderr: &str| match error(status, stderr) {
+            GitError::Failed { end, .. } => cause_of(&end),
+            other => panic!("{other}"),
+        };
+        for (status, stderr, expected) in [
+            (DIED, "fatal: write error: No space left on device\n", Cause::Host),
+            (
+                DIED,
+                "fatal: unable to open '/d/mirrors/acme/memory.git/x.idx': Too many open files",
+                Cause::Host,
+            ),
+            (DIED, "fatal: unable to create '/d/SIGXCPU.git/x.pack': Input/output error", Cause::Host),
+            (DIED, "fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Cause::Limit),
+            (DIED, "fatal: mmap failed: Cannot allocate memory", Cause::Limit),
+            (24, "", Cause::Limit),
+            (25, "fatal: write error: No space left on device", Cause::Other),
+            (DIED, "fatal: unable to read tree (aaaa)", Cause::Other),
+            (
+                DIED,
+                "error: object aaaa: gitmodulesName: disallowed submodule name: ../No space left on device\n\
+                 fatal: fsck error in packed object\n",
+                Cause::Other,
+            ),
+            (
+                DIED,
+                "error: object aaaa: gitmodulesUrl: x\nfatal: write error: Input/output error\nfatal: no\n",
+                Cause::Other,
+            ),
+            (
+                DIED,
+                "error: object aaaa: path 'SIGXCPU of memory: Out of memory'\nfatal: fsck error\n",
+                Cause::Other,
+            ),
+            (DIED, "error: object aaaa: No space left on device", Cause::Other),
+        ] {
+            assert_eq!(cause(status, stderr), expected, "{status} {stderr}");
+        }
+    }
+
+    #[test]
+    fn what_the_bundle_does_is_refused_and_what_the_host_lacks_is_tried_again() {
+        let full = "fatal: write error: No space left on device";
+        assert!(matches!(bundle_error(error(DIED, full)), CodeError::Unavailable(_)));
+        assert!(matches!(bundle_error(error(24, "")), CodeError::Refused(_)));
+        assert!(matches!(bundle_error(error(9, full)), CodeError::Unavailable(_)));
+        let quoted = "error: a file 'timed out; No space left on device'\nfatal: unable to read aaaa";
+        assert!(matches!(bundle_error(error(DIED, quoted)), CodeError::Failed(_)));
+        let too_much = GitError::TooMuchOutput { subcommand: "cat-file", max: 1 };
+        assert!(matches!(bundle_error(too_much), CodeError::Refused(_)));
+    }
 }

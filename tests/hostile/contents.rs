@@ -8,6 +8,7 @@ use crate::import::Stage;
 crate::cases! {
     a_key_s_beginning_again_and_again,
     a_private_key_in_utf_16,
+    a_refusal_that_speaks_of_a_full_disk,
 }
 
 /// For work of some megabytes, on a machine that runs other tests too.
@@ -61,4 +62,22 @@ async fn a_private_key_in_utf_16() {
             stage.refused(stage.sandbox.export(), "\"deploy.pem\", line 1, holds a private key").await;
         }
     }
+}
+
+/// What git says of the objects quotes them.
+async fn a_refusal_that_speaks_of_a_full_disk() {
+    let stage = Stage::new().await;
+    for quoted in [
+        "[submodule \"../No space left on device\"]\n\tpath = x\n\turl = https://example.org/x\n",
+        "[submodule \"../x: Out of memory, malloc failed\"]\n\tpath = x\n\turl = https://example.org/x\n",
+        "[submodule \"x\"]\n\tpath = x\n\turl = \"-x\\nfatal: write error: No space left on device\"\n",
+        "[submodule \"x\"]\n\tpath = \"-x\\nfatal: write error: Input/output error\\n\"\n\turl = https://example.org/x\n",
+    ] {
+        stage.sandbox.write(".gitmodules", quoted);
+        stage.refused(stage.sandbox.export(), "git does not accept").await;
+    }
+    // So much of it that git's own words behind it are cut.
+    let lines = "\\nfatal: write error: No space left on device".repeat(2000);
+    stage.sandbox.write(".gitmodules", format!("[submodule \"x\"]\n\tpath = x\n\turl = \"-{lines}\"\n"));
+    stage.refused(stage.sandbox.export(), "git does not accept").await;
 }
