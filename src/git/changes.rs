@@ -162,17 +162,6 @@ pub(super) fn shown(path: &[u8]) -> String {
     format!("{:?}", &path[..end])
 }
 
-/// The beginnings of a Git LFS pointer, now and in old versions. The file that it stands for is nowhere: a sandbox has no
-/// LFS server.
-const LFS_POINTERS: [&[u8]; 3] =
-    [b"version https://git-lfs", b"version https://hawser", b"version http://git-media"];
-/// A pointer is shorter; longer files are not looked into.
-pub(super) const MAX_POINTER_BYTES: u64 = 1024;
-
-pub(super) fn is_lfs_pointer(content: &[u8]) -> bool {
-    LFS_POINTERS.iter().any(|begin| content.starts_with(begin))
-}
-
 /// The sum over `git diff-tree --numstat`: lines added and removed. Binary files count none.
 pub(super) fn sum_numstat(bytes: &[u8]) -> (u32, u32) {
     let number = |field: Option<&[u8]>| -> u32 {

@@ -1,8 +1,9 @@
 //! Takes the work of a sandbox in: objects only, checked before anything of them is kept.
 //!
 //! The bundle is untrusted. Its header is parsed here, its pack is indexed in a throw-away repository under limits of
-//! size, time, processor and memory, and its tree is compared with the base by rules in [`super::changes`] and
-//! [`super::paths`]. No git command that follows references, filters or configuration of the bundle ever sees it.
+//! size, time, processor and memory, and its tree is compared with the base by rules in [`super::changes`],
+//! [`super::paths`] and [`super::contents`]. No git command that follows references, filters or configuration of the
+//! bundle ever sees it.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,15 +14,13 @@ use bzzz_actors::task::Sha;
 use rustix::process::Signal;
 
 use super::bundle::{self, MAX_HEADER_BYTES};
-use super::changes::{self, Change, Kind};
+use super::changes::{self, Change};
 use super::command::{End, GitError, Input, KernelLimits, Overflow, Run};
 use super::failure::{code_error, disk_error};
 use super::limits::GitLimits;
 use super::objects::{self, ObjectInfo};
-use super::paths;
 use super::program::Program;
 use super::remote::is_host_trouble;
-use super::secret_check::{self, Batches, Found};
 use crate::secrets::Secrets;
 
 /// The part of a diff that is kept as text.
@@ -40,7 +39,7 @@ pub(super) struct Import<'a> {
     pub(super) repository: PathBuf,
 }
 
-fn refused(text: impl Into<String>) -> CodeError {
+pub(super) fn refused(text: impl Into<String>) -> CodeError {
     CodeError::Refused(text.into())
 }
 
@@ -48,7 +47,7 @@ fn refused(text: impl Into<String>) -> CodeError {
 /// bundle's doing, and trying again would only cost as much again.
 ///
 /// What git says quotes the bundle, which may use any words: only those that it ends with count, see [`End`].
-fn bundle_error(error: GitError) -> CodeError {
+pub(super) fn bundle_error(error: GitError) -> CodeError {
     let text = error.to_string();
     match error {
         GitError::TimedOut { limit, .. } => {
@@ -90,14 +89,6 @@ fn cause_of(end: &End) -> Cause {
     }
 }
 
-/// Does what takes a while, on bytes of a bounded number, where it does not keep other tasks from their thread.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CodeError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => CodeError::Unavailable(format!("the work was not looked through: {error}")),
-    })
-}
-
 impl Import<'_> {
     /// Indexes the bundle's pack and checks its tree. The pack stays in the throw-away repository.
     pub(super) async fn take(&self, bundle: &WorkBundle) -> Result<ImportedTree, CodeError> {
@@ -109,7 +100,6 @@ impl Import<'_> {
         changes::check_shape(&changes, self.limits).map_err(refused)?;
         changes::check_case(&changes, &entries).map_err(refused)?;
         self.check_contents(&changes).await?;
-        self.check_secrets(&changes).await?;
         let (insertions, deletions) = self.numstat(&tree).await?;
         let diff = self.diff(&tree).await?;
         let files = u32::try_from(changes.len()).unwrap_or(u32::MAX);
@@ -141,7 +131,7 @@ impl Import<'_> {
     }
 
     /// A command on what the bundle brought.
-    fn run(&self, subcommand: &'static str) -> Run {
+    pub(super) fn run(&self, subcommand: &'static str) -> Run {
         Run::new(subcommand)
             .in_repository(&self.repository)
             .timeout(self.limits.import_timeout)
@@ -213,109 +203,6 @@ impl Import<'_> {
             ))),
             Err(error) => Err(bundle_error(error)),
         }
-    }
-
-    /// Checks sizes, symbolic links and pointers to large files.
-    async fn check_contents(&self, changes: &[Change]) -> Result<(), CodeError> {
-        let after: Vec<(&[u8], Kind, &Sha)> = changes
-            .iter()
-            .filter_map(|c| c.after.as_ref().map(|(k, id)| (c.path.as_slice(), *k, id)))
-            .collect();
-        let names: Vec<String> = after.iter().map(|(_, _, id)| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
-
-        let (mut total, mut small) = (0_u64, Vec::new());
-        for ((path, kind, id), info) in after.iter().zip(infos) {
-            let shown = changes::shown(path);
-            let bytes = match info {
-                Some(info) if info.kind == "blob" => info.bytes,
-                _ => return Err(refused(format!("{shown} has no content in the bundle"))),
-            };
-            total = total.saturating_add(bytes);
-            if bytes > self.limits.file_bytes {
-                return Err(refused(format!(
-                    "{shown} has {bytes} bytes, and at most {} are taken of one file",
-                    self.limits.file_bytes
-                )));
-            }
-            if *kind == Kind::Link || bytes <= changes::MAX_POINTER_BYTES {
-                if bytes > changes::MAX_POINTER_BYTES {
-                    return Err(refused(format!("{shown}: its target is longer than 1024 bytes")));
-                }
-                small.push((*path, *kind, (*id).clone(), bytes));
-            }
-        }
-        if total > self.limits.changed_bytes {
-            return Err(refused(format!(
-                "the changed files have {total} bytes together, and at most {} are taken",
-                self.limits.changed_bytes
-            )));
-        }
-        self.check_small(&small).await
-    }
-
-    async fn check_small(&self, small: &[(&[u8], Kind, Sha, u64)]) -> Result<(), CodeError> {
-        let ids: Vec<Sha> = small.iter().map(|(_, _, id, _)| id.clone()).collect();
-        let total = small.iter().map(|(_, _, _, bytes)| bytes).sum();
-        let contents =
-            objects::contents(self.program, self.run("cat-file"), &ids, total).await.map_err(bundle_error)?;
-        for ((path, kind, ..), content) in small.iter().zip(contents) {
-            let shown = changes::shown(path);
-            if *kind == Kind::Link
-                && let Some(problem) = paths::problem_of_link(&String::from_utf8_lossy(path), &content)
-            {
-                return Err(refused(format!("{shown} can't be taken: it is a symbolic link, and {problem}")));
-            }
-            if *kind == Kind::File && changes::is_lfs_pointer(&content) {
-                return Err(refused(format!("{shown} is a Git LFS pointer, whose file would be nowhere")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks for secrets in what was added. What stood in a changed or removed file of the base is not the model's doing.
-    async fn check_secrets(&self, changes: &[Change]) -> Result<(), CodeError> {
-        secret_check::in_names(changes, self.secrets).map_err(refused)?;
-        let after: Vec<&Sha> = changes.iter().filter_map(|c| c.after.as_ref().map(|(_, id)| id)).collect();
-        let mut found = Vec::new();
-        for batch in self.batches(&after).await? {
-            let (ids, contents) = self.contents(&after[batch]).await?;
-            let secrets = self.secrets.clone();
-            let look = move || -> Vec<Found> {
-                let files = ids.iter().zip(&contents);
-                files.flat_map(|(id, content)| secret_check::in_content(id, content, &secrets)).collect()
-            };
-            found.extend(aside(look).await?);
-            secret_check::check_count(&found).map_err(refused)?;
-        }
-        if found.is_empty() {
-            return Ok(());
-        }
-        let before: Vec<&Sha> = changes.iter().filter_map(|c| c.before.as_ref()).collect();
-        for batch in self.batches(&before).await? {
-            let (_, contents) = self.contents(&before[batch]).await?;
-            let secrets = self.secrets.clone();
-            let look = move || {
-                contents.iter().for_each(|it| secret_check::forget_known(&mut found, it, &secrets));
-                found
-            };
-            found = aside(look).await?;
-        }
-        secret_check::verdict(changes, &found).map_err(refused)
-    }
-
-    /// So many at a time that their contents fit into memory.
-    async fn batches(&self, ids: &[&Sha]) -> Result<Batches, CodeError> {
-        let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
-        Ok(Batches::of(infos.into_iter().map(|info| info.map_or(0, |info| info.bytes)).collect()))
-    }
-
-    async fn contents(&self, ids: &[&Sha]) -> Result<(Vec<Sha>, Vec<Vec<u8>>), CodeError> {
-        let ids: Vec<Sha> = ids.iter().map(|id| (*id).clone()).collect();
-        let max = secret_check::MAX_BATCH_BYTES.max(self.limits.file_bytes);
-        let contents = objects::contents(self.program, self.run("cat-file"), &ids, max).await;
-        Ok((ids, contents.map_err(bundle_error)?))
     }
 
     fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {

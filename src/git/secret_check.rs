@@ -9,17 +9,17 @@ use super::changes::{Change, shown};
 use crate::secrets::Secrets;
 
 /// Contents that are looked into at once.
-pub(super) const MAX_BATCH_BYTES: u64 = 8 << 20;
+const MAX_BATCH_BYTES: u64 = 8 << 20;
 /// What is told of at once.
 const MAX_TOLD: usize = 5;
 /// More are not remembered to be looked up in the base: a change of nothing but keys would fill the memory.
 const MAX_FOUND: usize = 100_000;
 
-/// Ranges of objects whose contents have few bytes together.
+/// Ranges of objects whose contents have few bytes together, unless it is one that alone has more.
 pub(super) struct Batches(std::vec::IntoIter<Range<usize>>);
 
 impl Batches {
-    pub(super) fn of(sizes: Vec<u64>) -> Self {
+    pub(super) fn of(sizes: &[u64]) -> Self {
         let (mut batches, mut from, mut bytes) = (Vec::new(), 0, 0_u64);
         for (at, size) in sizes.iter().enumerate() {
             if at > from && bytes.saturating_add(*size) > MAX_BATCH_BYTES {
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn batches_hold_every_object_once_and_few_bytes() {
-        let ranges = |sizes: &[u64]| Batches::of(sizes.to_vec()).collect::<Vec<_>>();
+        let ranges = |sizes: &[u64]| Batches::of(sizes).collect::<Vec<_>>();
         let half = MAX_BATCH_BYTES / 2;
         assert!(ranges(&[]).is_empty());
         assert_eq!(ranges(&[half, half, 1, 9 * half, 0]), [0..2, 2..3, 3..4, 4..5]);

@@ -9,6 +9,9 @@ crate::cases! {
     a_key_s_beginning_again_and_again,
     a_private_key_in_utf_16,
     a_refusal_that_speaks_of_a_full_disk,
+    a_pointer_behind_blank_lines,
+    a_pointer_before_blank_lines,
+    a_pointer_of_an_older_format,
 }
 
 /// For work of some megabytes, on a machine that runs other tests too.
@@ -80,4 +83,43 @@ async fn a_refusal_that_speaks_of_a_full_disk() {
     let lines = "\\nfatal: write error: No space left on device".repeat(2000);
     stage.sandbox.write(".gitmodules", format!("[submodule \"x\"]\n\tpath = x\n\turl = \"-{lines}\"\n"));
     stage.refused(stage.sandbox.export(), "git does not accept").await;
+}
+
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+
+async fn a_pointer_behind_blank_lines() {
+    let stage = Stage::new().await;
+    for before in
+        ["\n", "\r\n\r\n", " \t\u{b}\u{c}", "\u{85}\u{a0}\u{2003}", "\u{feff}", "ext-0-x sha256:00\n"]
+    {
+        stage.sandbox.write("model.bin", format!("{before}{POINTER}"));
+        stage.refused(stage.sandbox.export(), "LFS").await;
+    }
+}
+
+/// It is longer than a pointer is, and read as one.
+async fn a_pointer_before_blank_lines() {
+    let stage = Stage::new().await;
+    for behind in ["\n".repeat(1000), " ".repeat(70_000), "x".repeat(2000)] {
+        stage.sandbox.write("model.bin", format!("{POINTER}{behind}"));
+        stage.refused(stage.sandbox.export(), "LFS").await;
+    }
+}
+
+async fn a_pointer_of_an_older_format() {
+    let stage = Stage::new().await;
+    for pointer in [
+        "version https://hawser.github.com/spec/v1\noid sha256:00\nsize 1\n".to_owned(),
+        "version http://git-media.io/v/2\noid sha256:00\nsize 1\n".to_owned(),
+        "[git-media]\nversion=\"http://git-media.io/v/2\"\noid=00\nsize=1\n".to_owned(),
+        format!("# git-media\n{}\n", "0a".repeat(32)),
+        format!("# external\n{}\n", "0a".repeat(32)),
+    ] {
+        stage.sandbox.write("model.bin", pointer);
+        stage.refused(stage.sandbox.export(), "LFS").await;
+    }
+    // What speaks of pointers is none.
+    stage.sandbox.write("model.bin", format!("# Large files\n\nA pointer is\n\n{POINTER}"));
+    stage.sandbox.write("src/version.sh", "version git-lfs\n");
+    assert_eq!(stage.import(stage.sandbox.export()).await.unwrap().files, 2);
 }
