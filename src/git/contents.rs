@@ -102,7 +102,8 @@ impl Import<'_> {
         Ok(found)
     }
 
-    /// Without what stood in a changed or removed file of the base: that is not the model's doing.
+    /// Without what stood in a changed or removed file of the base: that is not the model's doing. As much of the base is
+    /// looked into as may be changed, the small files first; what stands in the rest of it counts as added.
     async fn without_known(
         &self,
         mut found: Vec<Found>,
@@ -112,7 +113,15 @@ impl Import<'_> {
         let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
         let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
         let sizes = infos.into_iter().map(|info| info.map_or(0, |info| info.bytes));
-        let before: Vec<(u64, Sha)> = sizes.zip(ids.into_iter().cloned()).collect();
+        let mut before: Vec<(u64, Sha)> = sizes.zip(ids.into_iter().cloned()).collect();
+        before.sort();
+        before.dedup();
+        let mut left = self.limits.changed_bytes;
+        before.retain(|(bytes, _)| {
+            let fits = *bytes <= left.min(self.limits.file_bytes);
+            left -= if fits { *bytes } else { 0 };
+            fits
+        });
         let (sizes, ids): (Vec<u64>, Vec<Sha>) = before.into_iter().unzip();
         for batch in Batches::of(&sizes) {
             let contents = self.contents(&ids[batch.clone()], sizes[batch].iter().sum()).await?;

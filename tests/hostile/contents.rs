@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fixture::Fixture;
 use crate::import::Stage;
 
 crate::cases! {
     a_key_s_beginning_again_and_again,
     a_private_key_in_utf_16,
+    a_key_beside_a_large_file_that_goes,
     a_refusal_that_speaks_of_a_full_disk,
     a_pointer_behind_blank_lines,
     a_pointer_before_blank_lines,
@@ -65,6 +67,19 @@ async fn a_private_key_in_utf_16() {
             stage.refused(stage.sandbox.export(), "\"deploy.pem\", line 1, holds a private key").await;
         }
     }
+}
+
+/// The file of the base is longer than one that is looked into.
+async fn a_key_beside_a_large_file_that_goes() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("people/data"), "0123456789abcdef\n".repeat(700_000)).unwrap();
+    fixture.commit_and_push("Data");
+    let stage = Stage::of(fixture, |_| {}).await;
+    std::fs::remove_file(stage.sandbox.tree.join("data")).unwrap();
+    stage.sandbox.write("deploy.pem", private_key());
+    stage.refused(stage.sandbox.export(), "\"deploy.pem\", line 1, holds a private key").await;
+    std::fs::remove_file(stage.sandbox.tree.join("deploy.pem")).unwrap();
+    assert_eq!(stage.import(stage.sandbox.export()).await.unwrap().files, 1);
 }
 
 /// What git says of the objects quotes them.
