@@ -14,8 +14,10 @@ use bzzz_actors::task::Sha;
 use rustix::process::Signal;
 
 use super::bundle::{self, MAX_HEADER_BYTES};
+use super::case::check_case;
 use super::changes::{self, Change};
 use super::command::{End, GitError, Input, KernelLimits, Overflow, Run};
+use super::contents::aside;
 use super::failure::{code_error, disk_error};
 use super::limits::GitLimits;
 use super::objects::{self, ObjectInfo};
@@ -98,7 +100,8 @@ impl Import<'_> {
         let entries = self.entries(&tree).await?;
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;
-        changes::check_case(&changes, &entries).map_err(refused)?;
+        let changes =
+            aside(move || check_case(&changes, &entries).map(|()| changes)).await?.map_err(refused)?;
         self.check_contents(&changes).await?;
         let (insertions, deletions) = self.numstat(&tree).await?;
         let diff = self.diff(&tree).await?;

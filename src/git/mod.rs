@@ -5,6 +5,7 @@
 
 mod archive;
 mod bundle;
+mod case;
 mod changes;
 mod collect;
 mod command;

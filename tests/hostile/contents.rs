@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, git, git_with};
 use crate::import::Stage;
 
 crate::cases! {
@@ -14,6 +14,7 @@ crate::cases! {
     a_pointer_behind_blank_lines,
     a_pointer_before_blank_lines,
     a_pointer_of_an_older_format,
+    a_base_with_deep_folders,
 }
 
 /// For work of some megabytes, on a machine that runs other tests too.
@@ -137,4 +138,33 @@ async fn a_pointer_of_an_older_format() {
     stage.sandbox.write("model.bin", format!("# Large files\n\nA pointer is\n\n{POINTER}"));
     stage.sandbox.write("src/version.sh", "version git-lfs\n");
     assert_eq!(stage.import(stage.sandbox.export()).await.unwrap().files, 2);
+}
+
+/// Each of the paths has thousands of folders. That the base has them is not the model's doing: the work is taken.
+async fn a_base_with_deep_folders() {
+    const DEPTH: usize = 1900;
+    const FILES: usize = 5000;
+    let fixture = Fixture::new();
+    let (people, server) = (fixture.path("people"), fixture.server("rocket"));
+    let folder = "a/".repeat(DEPTH);
+    let files: String = (0..FILES).map(|it| format!("M 100644 :1 {folder}{it}\n")).collect();
+    let commit =
+        "commit refs/heads/deep\ncommitter ann <ann@example.org> 1 +0000\ndata 0\nfrom refs/heads/main^0\n";
+    let input = format!("blob\nmark :1\ndata 1\nx\n{commit}{files}\n");
+    git_with(&people, &["fast-import", "--quiet"], input.as_bytes());
+    git(&people, &["push", "--quiet", server.to_str().unwrap(), "refs/heads/deep:refs/heads/main"]);
+    let stage = Stage::without_a_work_tree(fixture).await;
+
+    let blob = stage.sandbox.blob("x\n");
+    let work = stage.sandbox.bundle_of(&stage.sandbox.tree_with(&[&format!("100644 blob {blob}\tb")]));
+    let started = Instant::now();
+    let (taken, waited) = longest_wait(stage.import(work)).await;
+    let took = started.elapsed();
+    println!("{took:?}, and others waited for {waited:?}");
+    assert_eq!(taken.unwrap().files, 1);
+    assert!(took < SOON && waited < SHORT, "{took:?} {waited:?}");
+
+    let other = stage.sandbox.bundle_of(&stage.sandbox.tree_with(&[&format!("100644 blob {blob}\tA")]));
+    let error = stage.import(other).await.unwrap_err().to_string();
+    assert!(error.contains("upper and lower case"), "{error}");
 }
