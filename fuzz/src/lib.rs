@@ -13,12 +13,13 @@ mod http;
 mod ollama;
 mod reply;
 mod sandbox;
+mod secrets;
 mod text;
 
 /// A name, which is that of the target's folders, and what is tried.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("bundle_header", bundle_header),
     ("raw_diff", raw_diff),
     ("path_rules", path_rules),
@@ -27,6 +28,7 @@ pub const TARGETS: [Target; 8] = [
     ("sandbox_frames", sandbox_frames),
     ("model_reply", model_reply),
     ("model_stream", model_stream),
+    ("secrets", secrets),
 ];
 
 /// The beginning of a bundle that a sandbox made.
@@ -68,6 +70,11 @@ pub fn model_reply(bytes: &[u8]) {
 /// The stream that a model's reply comes in. The first byte says in pieces of how many bytes.
 pub fn model_stream(bytes: &[u8]) {
     ollama::stream::hold(bytes);
+}
+
+/// A text that is looked through for secrets. Bytes below 32 stand for parts of keys, see `secrets`.
+pub fn secrets(bytes: &[u8]) {
+    secrets::hold(bytes);
 }
 
 /// The program of a target: libFuzzer's when it is built for that, else one that tries the files it is given.

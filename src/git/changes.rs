@@ -1,7 +1,5 @@
 //! What a change is made of, read from `git diff-tree -r -z --raw`, and the rules it has to keep. Pure.
 
-use std::collections::{HashMap, HashSet};
-
 use bzzz_actors::task::Sha;
 use bzzz_actors::task::hidden::is_hidden;
 
@@ -108,69 +106,11 @@ fn check_one(change: &Change, limits: &GitLimits) -> Result<(), String> {
     }
 }
 
-/// Refuses a new path that differs from another one of the tree in upper and lower case only: where these are not told
-/// apart, one would be written over the other, or through it when that is a link. `entries` are the tree's, each
-/// `KIND PATH` and a zero. What the base has already is not the model's doing.
-pub(super) fn check_case(changes: &[Change], entries: &[u8]) -> Result<(), String> {
-    let new: HashSet<&[u8]> =
-        changes.iter().filter(|change| change.is_new).map(|change| change.path.as_slice()).collect();
-    let mut spellings: HashMap<String, HashSet<&[u8]>> =
-        new.iter().flat_map(|path| with_folders(path)).map(|path| (folded(path), HashSet::new())).collect();
-    let mut old: HashSet<&[u8]> = HashSet::new();
-    let files = entries.split(|byte| *byte == 0).filter_map(|it| {
-        let at = it.iter().position(|byte| *byte == b' ')?;
-        (&it[..at] != b"tree").then(|| &it[at + 1..])
-    });
-    for file in files {
-        for path in with_folders(file) {
-            let Some(found) = spellings.get_mut(&folded(path)) else { continue };
-            found.insert(path);
-            if !new.contains(file) {
-                old.insert(path);
-            }
-        }
-    }
-    for path in changes.iter().filter(|change| change.is_new).flat_map(|change| with_folders(&change.path)) {
-        let others = spellings.get(&folded(path)).into_iter().flatten();
-        if !old.contains(path)
-            && let Some(other) = others.copied().filter(|other| *other != path).min()
-        {
-            return Err(format!(
-                "{} can't be taken: it differs from {} in upper and lower case only",
-                shown(path),
-                shown(other)
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A path, and each folder that it lies in.
-fn with_folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = (0..path.len()).filter(|at| path[*at] == b'/').chain([path.len()]);
-    ends.map(|end| &path[..end])
-}
-
-fn folded(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).to_lowercase()
-}
-
 /// A path for an error's text.
 pub(super) fn shown(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
     let end = path.floor_char_boundary(200);
     format!("{:?}", &path[..end])
-}
-
-/// The beginnings of a Git LFS pointer, now and in old versions. The file that it stands for is nowhere: a sandbox has no
-/// LFS server.
-const LFS_POINTERS: [&[u8]; 3] =
-    [b"version https://git-lfs", b"version https://hawser", b"version http://git-media"];
-/// A pointer is shorter; longer files are not looked into.
-pub(super) const MAX_POINTER_BYTES: u64 = 1024;
-
-pub(super) fn is_lfs_pointer(content: &[u8]) -> bool {
-    LFS_POINTERS.iter().any(|begin| content.starts_with(begin))
 }
 
 /// The sum over `git diff-tree --numstat`: lines added and removed. Binary files count none.
@@ -270,32 +210,6 @@ mod tests {
         assert_eq!(check(&raw("000000", "D", "-odd")), Ok(()));
         let many: String = (0..1001).map(|n| raw("100644", "A", &n.to_string())).collect();
         assert!(check(&many).unwrap_err().contains("1001 files"));
-    }
-
-    #[test]
-    fn names_that_differ_in_case_are_found_unless_the_base_has_them() {
-        let check = |new: &[&str], tree: &[&str]| {
-            let raw: String = new.iter().map(|path| raw("100644", "A", path)).collect();
-            let entries: String = tree.iter().map(|path| format!("blob {path}\0")).collect();
-            check_case(&parse_raw(raw.as_bytes()).unwrap(), entries.as_bytes())
-        };
-        for (new, tree) in [
-            (["readme"].as_slice(), ["README", "readme"].as_slice()),
-            (&["Src/b"], &["Src/b", "src/a"]),
-            (&["src"], &["Src/a", "src"]),
-            (&["a", "A"], &["A", "a"]),
-            (&["x/Ü"], &["x/Ü", "x/ü"]),
-        ] {
-            assert!(check(new, tree).unwrap_err().contains("case only"), "{new:?} {tree:?}");
-        }
-        for (new, tree) in [
-            (["src/b"].as_slice(), ["src/a", "src/b"].as_slice()),
-            (&["Src/b"], &["Src/a", "Src/b", "src/a"]),
-            (&["b"], &["A", "a", "b"]),
-            (&[], &["A", "a"]),
-        ] {
-            assert_eq!(check(new, tree), Ok(()), "{new:?} {tree:?}");
-        }
     }
 
     #[test]

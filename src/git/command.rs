@@ -27,12 +27,30 @@ pub(super) enum GitError {
     #[error("git {subcommand} was killed: more than {max} bytes of output")]
     TooMuchOutput { subcommand: &'static str, max: usize },
     #[error("git {subcommand} failed ({how}): {stderr}")]
-    Failed { subcommand: &'static str, how: String, stderr: String },
+    Failed { subcommand: &'static str, how: String, stderr: String, end: End },
     /// This host had too little of something to run it to its end.
     #[error("git {subcommand} could not run: {problem}")]
     Starved { subcommand: &'static str, problem: String },
     #[error("{what}: {problem}")]
     Io { what: &'static str, problem: String },
+}
+
+/// What tells why a git failed whose other words may quote anybody: an object, a path, a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct End {
+    /// What killed it.
+    pub(super) signal: Option<i32>,
+    /// Git's last line, with which it gave up, without `fatal: `; none where it ended otherwise. Whatever it quotes
+    /// stands in the lines before: this one names objects and this host's files, and nothing of what is in them.
+    pub(super) last_words: Option<String>,
+}
+
+impl End {
+    fn of(output: &Output) -> Self {
+        let last_line = output.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let last_words = last_line.and_then(|line| line.strip_prefix("fatal: ")).map(str::to_owned);
+        Self { signal: output.status.signal(), last_words }
+    }
 }
 
 impl GitError {
@@ -178,6 +196,7 @@ pub(super) struct Output {
     pub(super) stdout: Vec<u8>,
     /// Bytes of standard output beyond the limit, where they are dropped.
     pub(super) left_out: u64,
+    /// The end of what it said there.
     pub(super) stderr: String,
 }
 
@@ -200,6 +219,7 @@ impl Output {
             subcommand: self.subcommand,
             how: self.status.to_string(),
             stderr: one_line(&self.stderr),
+            end: End::of(self),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Takes the work of a sandbox in: objects only, checked before anything of them is kept.
 //!
 //! The bundle is untrusted. Its header is parsed here, its pack is indexed in a throw-away repository under limits of
-//! size, time, processor and memory, and its tree is compared with the base by rules in [`super::changes`] and
-//! [`super::paths`]. No git command that follows references, filters or configuration of the bundle ever sees it.
+//! size, time, processor and memory, and its tree is compared with the base by rules in [`super::changes`],
+//! [`super::paths`] and [`super::contents`]. No git command that follows references, filters or configuration of the
+//! bundle ever sees it.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -10,17 +11,18 @@ use std::path::{Path, PathBuf};
 use bzzz_actors::ports::code::{CodeError, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::Sha;
+use rustix::process::Signal;
 
 use super::bundle::{self, MAX_HEADER_BYTES};
-use super::changes::{self, Change, Kind};
-use super::command::{GitError, Input, KernelLimits, Overflow, Run};
+use super::case::check_case;
+use super::changes::{self, Change};
+use super::command::{End, GitError, Input, KernelLimits, Overflow, Run};
+use super::contents::aside;
 use super::failure::{code_error, disk_error};
 use super::limits::GitLimits;
 use super::objects::{self, ObjectInfo};
-use super::paths;
 use super::program::Program;
 use super::remote::is_host_trouble;
-use super::secret_check::{self, Batches};
 use crate::secrets::Secrets;
 
 /// The part of a diff that is kept as text.
@@ -39,27 +41,54 @@ pub(super) struct Import<'a> {
     pub(super) repository: PathBuf,
 }
 
-fn refused(text: impl Into<String>) -> CodeError {
+pub(super) fn refused(text: impl Into<String>) -> CodeError {
     CodeError::Refused(text.into())
 }
 
 /// A command on what the bundle brought has failed. One that the limits on it ended would end so each time: that is the
 /// bundle's doing, and trying again would only cost as much again.
-fn bundle_error(error: GitError) -> CodeError {
+///
+/// What git says quotes the bundle, which may use any words: only those that it ends with count, see [`End`].
+pub(super) fn bundle_error(error: GitError) -> CodeError {
+    let text = error.to_string();
     match error {
         GitError::TimedOut { limit, .. } => {
             refused(format!("the change takes more than {limit:?} to unpack and to compare: make it smaller"))
         }
-        GitError::Failed { .. } if is_over_a_limit(&error.to_string()) => refused(format!(
-            "the change takes more than may be used to compare it: make it smaller ({error})"
-        )),
+        GitError::TooMuchOutput { .. } => {
+            refused(format!("the change takes more than may be used to compare it: make it smaller ({text})"))
+        }
+        GitError::Failed { end, .. } => match cause_of(&end) {
+            Cause::Limit => refused(format!(
+                "the change takes more than may be used to compare it: make it smaller ({text})"
+            )),
+            Cause::Host => CodeError::Unavailable(text),
+            Cause::Other => CodeError::Failed(text),
+        },
         other => code_error(other),
     }
 }
 
-/// Git's words, or the kernel's, at the end of the memory or the processor time that it was given.
-fn is_over_a_limit(text: &str) -> bool {
-    ["emory", "SIGXCPU"].iter().any(|sign| text.contains(sign))
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    /// The end of the memory or of the processor time that it was given.
+    Limit,
+    /// This host has too little of something else.
+    Host,
+    Other,
+}
+
+fn cause_of(end: &End) -> Cause {
+    const MEMORY: [&str; 4] = ["out of memory", "cannot allocate memory", "malloc failed", "over limit"];
+    let last_words = end.last_words.as_deref().unwrap_or_default();
+    let lower = last_words.to_ascii_lowercase();
+    if end.signal == Some(Signal::XCPU.as_raw()) || MEMORY.iter().any(|words| lower.contains(words)) {
+        Cause::Limit
+    } else if end.signal.is_none() && is_host_trouble(last_words) {
+        Cause::Host
+    } else {
+        Cause::Other
+    }
 }
 
 impl Import<'_> {
@@ -71,9 +100,9 @@ impl Import<'_> {
         let entries = self.entries(&tree).await?;
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;
-        changes::check_case(&changes, &entries).map_err(refused)?;
+        let changes =
+            aside(move || check_case(&changes, &entries).map(|()| changes)).await?.map_err(refused)?;
         self.check_contents(&changes).await?;
-        self.check_secrets(&changes).await?;
         let (insertions, deletions) = self.numstat(&tree).await?;
         let diff = self.diff(&tree).await?;
         let files = u32::try_from(changes.len()).unwrap_or(u32::MAX);
@@ -105,7 +134,7 @@ impl Import<'_> {
     }
 
     /// A command on what the bundle brought.
-    fn run(&self, subcommand: &'static str) -> Run {
+    pub(super) fn run(&self, subcommand: &'static str) -> Run {
         Run::new(subcommand)
             .in_repository(&self.repository)
             .timeout(self.limits.import_timeout)
@@ -125,13 +154,10 @@ impl Import<'_> {
             .input(Input::File(pack));
         match self.program.run(run).await.and_then(|output| output.checked()) {
             Ok(_) => Ok(()),
-            Err(error @ GitError::Failed { .. }) => match error.to_string() {
-                // What git runs out of here is the memory that it was given for this.
-                text if is_host_trouble(&text) && !is_over_a_limit(&text) => {
-                    Err(CodeError::Unavailable(text))
-                }
-                text => Err(refused(format!("git does not accept what the sandbox made: {text}"))),
-            },
+            // What git runs out of here is the memory that it was given for this.
+            Err(ref error @ GitError::Failed { ref end, .. }) if cause_of(end) != Cause::Host => {
+                Err(refused(format!("git does not accept what the sandbox made: {error}")))
+            }
             Err(other) => Err(bundle_error(other)),
         }
     }
@@ -182,99 +208,6 @@ impl Import<'_> {
         }
     }
 
-    /// Checks sizes, symbolic links and pointers to large files.
-    async fn check_contents(&self, changes: &[Change]) -> Result<(), CodeError> {
-        let after: Vec<(&[u8], Kind, &Sha)> = changes
-            .iter()
-            .filter_map(|c| c.after.as_ref().map(|(k, id)| (c.path.as_slice(), *k, id)))
-            .collect();
-        let names: Vec<String> = after.iter().map(|(_, _, id)| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
-
-        let (mut total, mut small) = (0_u64, Vec::new());
-        for ((path, kind, id), info) in after.iter().zip(infos) {
-            let shown = changes::shown(path);
-            let bytes = match info {
-                Some(info) if info.kind == "blob" => info.bytes,
-                _ => return Err(refused(format!("{shown} has no content in the bundle"))),
-            };
-            total = total.saturating_add(bytes);
-            if bytes > self.limits.file_bytes {
-                return Err(refused(format!(
-                    "{shown} has {bytes} bytes, and at most {} are taken of one file",
-                    self.limits.file_bytes
-                )));
-            }
-            if *kind == Kind::Link || bytes <= changes::MAX_POINTER_BYTES {
-                if bytes > changes::MAX_POINTER_BYTES {
-                    return Err(refused(format!("{shown}: its target is longer than 1024 bytes")));
-                }
-                small.push((*path, *kind, (*id).clone(), bytes));
-            }
-        }
-        if total > self.limits.changed_bytes {
-            return Err(refused(format!(
-                "the changed files have {total} bytes together, and at most {} are taken",
-                self.limits.changed_bytes
-            )));
-        }
-        self.check_small(&small).await
-    }
-
-    async fn check_small(&self, small: &[(&[u8], Kind, Sha, u64)]) -> Result<(), CodeError> {
-        let ids: Vec<Sha> = small.iter().map(|(_, _, id, _)| id.clone()).collect();
-        let total = small.iter().map(|(_, _, _, bytes)| bytes).sum();
-        let contents =
-            objects::contents(self.program, self.run("cat-file"), &ids, total).await.map_err(bundle_error)?;
-        for ((path, kind, ..), content) in small.iter().zip(contents) {
-            let shown = changes::shown(path);
-            if *kind == Kind::Link
-                && let Some(problem) = paths::problem_of_link(&String::from_utf8_lossy(path), &content)
-            {
-                return Err(refused(format!("{shown} can't be taken: it is a symbolic link, and {problem}")));
-            }
-            if *kind == Kind::File && changes::is_lfs_pointer(&content) {
-                return Err(refused(format!("{shown} is a Git LFS pointer, whose file would be nowhere")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks for secrets in what was added. What stood in a changed or removed file of the base is not the model's doing.
-    async fn check_secrets(&self, changes: &[Change]) -> Result<(), CodeError> {
-        secret_check::in_names(changes, self.secrets).map_err(refused)?;
-        let after: Vec<&Sha> = changes.iter().filter_map(|c| c.after.as_ref().map(|(_, id)| id)).collect();
-        let mut found = Vec::new();
-        for batch in self.batches(&after).await? {
-            for (at, content) in batch.clone().zip(self.contents(&after[batch]).await?) {
-                found.extend(secret_check::in_content(after[at], &content, self.secrets));
-            }
-        }
-        if found.is_empty() {
-            return Ok(());
-        }
-        let before: Vec<&Sha> = changes.iter().filter_map(|c| c.before.as_ref()).collect();
-        for batch in self.batches(&before).await? {
-            for content in self.contents(&before[batch]).await? {
-                secret_check::forget_known(&mut found, &content, self.secrets);
-            }
-        }
-        secret_check::verdict(changes, &found).map_err(refused)
-    }
-
-    /// So many at a time that their contents fit into memory.
-    async fn batches(&self, ids: &[&Sha]) -> Result<Batches, CodeError> {
-        let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
-        let infos = objects::infos(self.program, self.run("cat-file"), &names).await.map_err(bundle_error)?;
-        Ok(Batches::of(infos.into_iter().map(|info| info.map_or(0, |info| info.bytes)).collect()))
-    }
-
-    async fn contents(&self, ids: &[&Sha]) -> Result<Vec<Vec<u8>>, CodeError> {
-        let ids: Vec<Sha> = ids.iter().map(|id| (*id).clone()).collect();
-        let max = secret_check::MAX_BATCH_BYTES.max(self.limits.file_bytes);
-        objects::contents(self.program, self.run("cat-file"), &ids, max).await.map_err(bundle_error)
-    }
-
     fn diff_tree(&self, tree: &Sha, format: &[&str]) -> Run {
         self.run("diff-tree")
             .args(format)
@@ -308,4 +241,73 @@ pub(super) async fn init_borrowing(
     let line = format!("{}\n", alternates.display());
     std::fs::create_dir_all(path.join("objects/info")).map_err(disk_error)?;
     std::fs::write(path.join("objects/info/alternates"), line).map_err(disk_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+    use crate::git::command::Output;
+
+    fn error(status: i32, stderr: &str) -> GitError {
+        let status = std::process::ExitStatus::from_raw(status);
+        let (stdout, stderr) = (Vec::new(), stderr.to_owned());
+        Output { subcommand: "diff-tree", status, stdout, left_out: 0, stderr }.failure()
+    }
+
+    const DIED: i32 = 128 << 8;
+
+    #[test]
+    fn only_what_git_ends_with_counts() {
+        let cause = |status, stderr: &str| match error(status, stderr) {
+            GitError::Failed { end, .. } => cause_of(&end),
+            other => panic!("{other}"),
+        };
+        for (status, stderr, expected) in [
+            (DIED, "fatal: write error: No space left on device\n", Cause::Host),
+            (
+                DIED,
+                "fatal: unable to open '/d/mirrors/acme/memory.git/x.idx': Too many open files",
+                Cause::Host,
+            ),
+            (DIED, "fatal: unable to create '/d/SIGXCPU.git/x.pack': Input/output error", Cause::Host),
+            (DIED, "fatal: Out of memory, malloc failed (tried to allocate 10 bytes)", Cause::Limit),
+            (DIED, "fatal: mmap failed: Cannot allocate memory", Cause::Limit),
+            (24, "", Cause::Limit),
+            (25, "fatal: write error: No space left on device", Cause::Other),
+            (DIED, "fatal: unable to read tree (aaaa)", Cause::Other),
+            (
+                DIED,
+                "error: object aaaa: gitmodulesName: disallowed submodule name: ../No space left on device\n\
+                 fatal: fsck error in packed object\n",
+                Cause::Other,
+            ),
+            (
+                DIED,
+                "error: object aaaa: gitmodulesUrl: x\nfatal: write error: Input/output error\nfatal: no\n",
+                Cause::Other,
+            ),
+            (
+                DIED,
+                "error: object aaaa: path 'SIGXCPU of memory: Out of memory'\nfatal: fsck error\n",
+                Cause::Other,
+            ),
+            (DIED, "error: object aaaa: No space left on device", Cause::Other),
+        ] {
+            assert_eq!(cause(status, stderr), expected, "{status} {stderr}");
+        }
+    }
+
+    #[test]
+    fn what_the_bundle_does_is_refused_and_what_the_host_lacks_is_tried_again() {
+        let full = "fatal: write error: No space left on device";
+        assert!(matches!(bundle_error(error(DIED, full)), CodeError::Unavailable(_)));
+        assert!(matches!(bundle_error(error(24, "")), CodeError::Refused(_)));
+        assert!(matches!(bundle_error(error(9, full)), CodeError::Unavailable(_)));
+        let quoted = "error: a file 'timed out; No space left on device'\nfatal: unable to read aaaa";
+        assert!(matches!(bundle_error(error(DIED, quoted)), CodeError::Failed(_)));
+        let too_much = GitError::TooMuchOutput { subcommand: "cat-file", max: 1 };
+        assert!(matches!(bundle_error(too_much), CodeError::Refused(_)));
+    }
 }

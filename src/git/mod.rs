@@ -5,15 +5,18 @@
 
 mod archive;
 mod bundle;
+mod case;
 mod changes;
 mod collect;
 mod command;
+mod contents;
 mod failure;
 mod home;
 mod import;
 mod lease_record;
 mod leases;
 mod left_overs;
+mod lfs;
 mod limits;
 mod mirror;
 mod names;

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin};
 
 use super::command::{GitError, Input, Output, Overflow, Run};
 
-/// The part of standard error that is kept, its beginning.
+/// The part of standard error that is kept, its end: what git says last is why it failed.
 const KEPT_STDERR_BYTES: usize = 16 * 1024;
 /// By its path: the standard library then starts it without a copy of this process's page tables, which a large process
 /// has many of.
@@ -120,7 +120,7 @@ async fn exchange(child: &mut Child, input: Vec<u8>, run: &Run) -> Result<Exchan
     let failed = GitError::io("git's pipe");
     let stdin = child.stdin.take();
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let ((), (stdout, left_out), (stderr, _), status) = tokio::try_join!(
+    let ((), (stdout, left_out), stderr, status) = tokio::try_join!(
         async {
             write_all(stdin, &input).await;
             Ok(())
@@ -130,10 +130,7 @@ async fn exchange(child: &mut Child, input: Vec<u8>, run: &Run) -> Result<Exchan
             let read = read.map_err(&failed)?;
             read.ok_or(GitError::TooMuchOutput { subcommand: run.subcommand, max: run.max_output })
         },
-        async {
-            let read = read_bounded(stderr.as_mut(), KEPT_STDERR_BYTES, Overflow::Drop).await;
-            Ok(read.map_err(&failed)?.unwrap_or_default())
-        },
+        async { read_end(stderr.as_mut(), KEPT_STDERR_BYTES).await.map_err(&failed) },
         async { child.wait().await.map_err(&failed) },
     )?;
     Ok((stdout, left_out, stderr, status))
@@ -166,6 +163,21 @@ async fn read_bounded(
         left_out += (count - fits) as u64;
         if left_out > 0 && overflow == Overflow::Fail {
             return Ok(None);
+        }
+    }
+}
+
+/// The last `max` bytes.
+async fn read_end(from: Option<&mut (impl AsyncRead + Unpin)>, max: usize) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let Some(from) = from else { return Ok(kept) };
+    let mut buffer = vec![0; max];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        kept.extend_from_slice(&buffer[..count]);
+        kept.drain(..kept.len().saturating_sub(max));
+        if count == 0 {
+            return Ok(kept);
         }
     }
 }
@@ -258,6 +270,16 @@ mod tests {
         assert_eq!(failed, GitError::TooMuchOutput { subcommand: "-c", max: 1000 });
         let cut = git.run(flood().max_output(1000, Overflow::Drop)).await.unwrap();
         assert_eq!((cut.stdout.len(), cut.left_out), (1000, 99_000));
+    }
+
+    #[tokio::test]
+    async fn of_a_long_complaint_the_end_is_kept() {
+        let (git, _home) = program();
+        let script = "alias.e=!(yes | head -c 100000; echo; echo fatal: gone) >&2; exit 128";
+        let error = git.run(Run::new("-c").args([script, "e"])).await.unwrap().checked().unwrap_err();
+        let GitError::Failed { stderr, end, .. } = error else { panic!("{error}") };
+        assert!(stderr.ends_with("y; fatal: gone"), "{stderr}");
+        assert_eq!((end.signal, end.last_words.as_deref()), (None, Some("gone")));
     }
 
     #[tokio::test]

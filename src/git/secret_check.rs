@@ -9,15 +9,17 @@ use super::changes::{Change, shown};
 use crate::secrets::Secrets;
 
 /// Contents that are looked into at once.
-pub(super) const MAX_BATCH_BYTES: u64 = 8 << 20;
+const MAX_BATCH_BYTES: u64 = 8 << 20;
 /// What is told of at once.
 const MAX_TOLD: usize = 5;
+/// More are not remembered to be looked up in the base: a change of nothing but keys would fill the memory.
+const MAX_FOUND: usize = 100_000;
 
-/// Ranges of objects whose contents have few bytes together.
+/// Ranges of objects whose contents have few bytes together, unless it is one that alone has more.
 pub(super) struct Batches(std::vec::IntoIter<Range<usize>>);
 
 impl Batches {
-    pub(super) fn of(sizes: Vec<u64>) -> Self {
+    pub(super) fn of(sizes: &[u64]) -> Self {
         let (mut batches, mut from, mut bytes) = (Vec::new(), 0, 0_u64);
         for (at, size) in sizes.iter().enumerate() {
             if at > from && bytes.saturating_add(*size) > MAX_BATCH_BYTES {
@@ -59,12 +61,30 @@ pub(super) fn in_content(object: &Sha, content: &[u8], secrets: &Secrets) -> Vec
     found.collect()
 }
 
-/// Of a private key the beginning of its body too: their first lines are all the same.
+/// Of a private key the beginning of its body too: their first lines are all the same. Without the zeros of UTF-16, so
+/// that a file may be kept in another encoding.
 fn value_of(content: &[u8], at: &Range<usize>) -> blake3::Hash {
     const BODY_BYTES: usize = 120;
-    let is_pem = content[at.start..].starts_with(b"-----");
-    let end = if is_pem { content.len().min(at.end + BODY_BYTES) } else { at.end };
-    blake3::hash(&content[at.start..end])
+    let narrow =
+        |place: Range<usize>| content[place].iter().copied().filter(|b| *b != 0).collect::<Vec<u8>>();
+    let mut value = narrow(at.clone());
+    if value.starts_with(b"-----") {
+        let mut body = narrow(at.end..content.len().min(at.end + 2 * BODY_BYTES));
+        body.truncate(BODY_BYTES);
+        value.extend(body);
+    }
+    blake3::hash(&value)
+}
+
+/// The error is meant for the model.
+pub(super) fn check_count(found: &[Found]) -> Result<(), String> {
+    if found.len() > MAX_FOUND {
+        return Err(format!(
+            "the change holds more than {MAX_FOUND} texts that look like keys or tokens, and secrets are not published: \
+             take them out"
+        ));
+    }
+    Ok(())
 }
 
 /// Forgets what stands in `content`, a file of the base.
@@ -119,9 +139,49 @@ mod tests {
 
     #[test]
     fn batches_hold_every_object_once_and_few_bytes() {
-        let ranges = |sizes: &[u64]| Batches::of(sizes.to_vec()).collect::<Vec<_>>();
+        let ranges = |sizes: &[u64]| Batches::of(sizes).collect::<Vec<_>>();
         let half = MAX_BATCH_BYTES / 2;
         assert!(ranges(&[]).is_empty());
         assert_eq!(ranges(&[half, half, 1, 9 * half, 0]), [0..2, 2..3, 3..4, 4..5]);
+    }
+
+    fn object() -> Sha {
+        "a".repeat(40).parse().unwrap()
+    }
+
+    /// In pieces, so that this file holds nothing that looks like a key.
+    fn private_key(seed: &str) -> String {
+        format!(
+            "-----BEGIN {}-----\n{seed}{}\n",
+            "PRIVATE KEY",
+            "8Bk2Zx9QwE7rTy3Ui5Op1As6Df4GhJ0Lc".repeat(5)
+        )
+    }
+
+    #[test]
+    fn what_the_base_has_is_known_in_another_encoding_too() {
+        let secrets = Secrets::default();
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+        let (one, other) = (private_key("a"), private_key("b"));
+        for base in [one.clone().into_bytes(), wide(&one), wide(&format!("x{one}"))] {
+            for added in [one.clone().into_bytes(), wide(&one), wide(&format!(" {one}"))] {
+                let mut found = in_content(&object(), &added, &secrets);
+                assert_eq!(found.len(), 1);
+                forget_known(&mut found, &base, &secrets);
+                assert!(found.is_empty());
+            }
+            let mut found = in_content(&object(), &wide(&other), &secrets);
+            forget_known(&mut found, &base, &secrets);
+            assert_eq!(found.len(), 1, "another key");
+        }
+    }
+
+    #[test]
+    fn more_than_can_be_remembered_are_refused() {
+        let key = format!("glpat-{} ", "a8Bk2Zx9QwE7rTy3Ui5O");
+        let mut found = in_content(&object(), key.repeat(MAX_FOUND).as_bytes(), &Secrets::default());
+        assert_eq!(check_count(&found), Ok(()));
+        found.extend(in_content(&object(), key.as_bytes(), &Secrets::default()));
+        assert!(check_count(&found).is_err_and(|text| text.contains("more than 100000")));
     }
 }

@@ -1,11 +1,13 @@
 //! The forms of keys that tell by their beginning what they are. Pure.
 
+use super::steps::Steps;
+
 /// A beginning, the signs that follow it, and how many of them at least.
-struct Form {
-    what: &'static str,
-    begin: &'static [u8],
+pub(super) struct Form {
+    pub(super) what: &'static str,
+    pub(super) begin: &'static [u8],
     is_sign: fn(u8) -> bool,
-    least: usize,
+    pub(super) least: usize,
     /// Where a key has exactly so many signs, more of them are something else.
     is_exact: bool,
 }
@@ -36,18 +38,14 @@ fn upper(b: u8) -> bool {
     b.is_ascii_uppercase() || b.is_ascii_digit()
 }
 
-fn base64(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')
-}
-
 const GITHUB: &str = "what looks like a GitHub token";
-const AWS: &str = "what looks like an AWS access key with its secret";
+pub(super) const AWS: &str = "what looks like an AWS access key with its secret";
 const SLACK: &str = "what looks like a Slack token";
 const OPENAI: &str = "what looks like an OpenAI key";
 const STRIPE: &str = "what looks like a Stripe key";
 
 /// Of several that fit, the first.
-const FORMS: [Form; 28] = [
+pub(super) const FORMS: [Form; 28] = [
     form(GITHUB, b"ghp_", alnum, 36, false),
     form(GITHUB, b"gho_", alnum, 36, false),
     form(GITHUB, b"ghu_", alnum, 36, false),
@@ -80,146 +78,49 @@ const FORMS: [Form; 28] = [
 
 /// Fewer different signs are a placeholder, such as a row of `x`.
 const MIN_DIFFERENT_SIGNS: usize = 8;
-/// How far from an access key's name its secret is looked for, in bytes.
-const AWS_NEAR_BYTES: usize = 400;
-const AWS_SECRET_SIGNS: usize = 40;
-const PEM_BEGIN: &[u8] = b"-----BEGIN ";
-const PEM_END: &[u8] = b"PRIVATE KEY-----";
-const PGP_END: &[u8] = b"PRIVATE KEY BLOCK-----";
-/// A line of a key's own has 64 or 70; code that speaks of keys has none behind the words.
-const MIN_PEM_SIGNS: usize = 40;
+/// So many signs behind a beginning tell whether it is a key's. More, and a text in which one beginning follows another
+/// costs as much more; fewer than the longest form asks for, and that one is never found.
+const MAX_TELLING_SIGNS: usize = 128;
 
-/// What begins at `at`, and its length.
-pub(super) fn form_at(bytes: &[u8], at: usize) -> Option<(&'static str, usize)> {
-    let here = &bytes[at..];
-    match here.first()? {
-        b'-' => private_key(here).map(|length| ("a private key", length)),
-        b'g' | b'A' | b'x' | b's' | b'n' | b'p' | b'h' | b'r' | b'd' => {
-            // In the middle of a word it is something else, such as hexadecimal digits.
-            if at > 0 && word(bytes[at - 1]) {
-                return None;
-            }
-            let form = FORMS.iter().find(|form| form.fits(here))?;
-            if form.what == AWS && !has_aws_secret_near(bytes, at) {
-                return None;
-            }
-            Some((form.what, form.length(here)))
-        }
-        _ => None,
+/// The form that `here` begins with, and its length. `before` is the byte before it.
+pub(super) fn form_of(here: &[u8], before: Option<u8>, steps: &mut Steps) -> Option<(&'static Form, usize)> {
+    let first = here.first()?;
+    // In the middle of a word it is something else, such as hexadecimal digits.
+    if !b"gAxsnphrd".contains(first) || before.is_some_and(word) {
+        return None;
     }
+    steps.add(FORMS.len());
+    let form = FORMS.iter().find(|form| form.fits(here, steps))?;
+    Some((form, form.length(here, steps)))
 }
 
 impl Form {
-    fn length(&self, here: &[u8]) -> usize {
-        self.begin.len() + here[self.begin.len()..].iter().take_while(|b| (self.is_sign)(**b)).count()
-    }
-
-    fn fits(&self, here: &[u8]) -> bool {
+    fn fits(&self, here: &[u8], steps: &mut Steps) -> bool {
         if !here.starts_with(self.begin) {
             return false;
         }
-        let signs = &here[self.begin.len()..self.length(here)];
+        let max = if self.is_exact { self.least + 1 } else { MAX_TELLING_SIGNS };
+        let signs = self.signs(here, max, steps);
         let is_long = if self.is_exact { signs.len() == self.least } else { signs.len() >= self.least };
         is_long && is_varied(signs)
     }
+
+    /// Only for what fits: the search goes on behind it, so that no sign is counted twice.
+    fn length(&self, here: &[u8], steps: &mut Steps) -> usize {
+        self.begin.len() + self.signs(here, usize::MAX, steps).len()
+    }
+
+    fn signs<'a>(&self, here: &'a [u8], max: usize, steps: &mut Steps) -> &'a [u8] {
+        let rest = &here[self.begin.len()..];
+        let count = rest.iter().take(max).take_while(|b| (self.is_sign)(**b)).count();
+        steps.add(count);
+        &rest[..count]
+    }
 }
 
-/// Unlike `xxxxxxxx` and AWS's own `AKIAIOSFODNN7EXAMPLE`.
-fn is_varied(signs: &[u8]) -> bool {
-    let mut seen = [false; 256];
-    signs.iter().for_each(|b| seen[usize::from(*b)] = true);
-    let is_example = signs.windows(7).any(|it| it.eq_ignore_ascii_case(b"example"));
-    !is_example && seen.iter().filter(|seen| **seen).count() >= MIN_DIFFERENT_SIGNS
-}
-
-/// An access key's name alone opens nothing: it counts with a text of its secret's form beside it.
-fn has_aws_secret_near(bytes: &[u8], at: usize) -> bool {
-    let near = &bytes[at.saturating_sub(AWS_NEAR_BYTES)..bytes.len().min(at + AWS_NEAR_BYTES)];
-    near.split(|b| !base64(*b)).any(|run| {
-        run.len() == AWS_SECRET_SIGNS
-            && is_varied(run)
-            && run.iter().any(u8::is_ascii_lowercase)
-            && run.iter().any(u8::is_ascii_uppercase)
-            && run.iter().any(u8::is_ascii_digit)
-    })
-}
-
-/// The length of the first line and what of the key follows it; `\n` may be spelled out, as in JSON.
-fn private_key(here: &[u8]) -> Option<usize> {
-    let kind = here.strip_prefix(PEM_BEGIN)?;
-    // "ENCRYPTED", "OPENSSH", "RSA" and the like, or nothing.
-    let name = kind.iter().take(20).take_while(|b| b.is_ascii_uppercase() || matches!(b, b' ')).count();
-    let words = (0..=name).find_map(|skip| {
-        let rest = &kind[skip..];
-        [PEM_END, PGP_END].iter().find(|end| rest.starts_with(end)).map(|end| skip + end.len())
-    })?;
-    let first_line = PEM_BEGIN.len() + words;
-    let body = &here[first_line..here.len().min(first_line + 2000)];
-    // Headers and blanks may stand before the key itself.
-    let run = body.split(|b| !(base64(*b) || *b == b'=')).map(|run| run.strip_prefix(b"n").unwrap_or(run));
-    run.map(<[u8]>::len).any(|length| length >= MIN_PEM_SIGNS).then_some(first_line)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Signs that look random. In pieces, so that this file holds nothing that looks like a key.
-    fn random(count: usize) -> String {
-        let signs = "a8Bk2Zx9QwE7rTy3Ui5Op1As6Df4GhJ0Lc";
-        signs.chars().cycle().take(count).collect()
-    }
-
-    fn found(text: &str) -> Option<&'static str> {
-        (0..text.len()).find_map(|at| form_at(text.as_bytes(), at)).map(|(what, _)| what)
-    }
-
-    #[test]
-    fn every_form_is_found_in_its_place() {
-        for form in FORMS.iter().filter(|form| form.what != AWS) {
-            let key = format!("{}{}", String::from_utf8_lossy(form.begin), random(form.least));
-            for text in [key.clone(), format!("token = \"{key}\"\n"), format!("x:{key}@host")] {
-                assert_eq!(found(&text), Some(form.what), "{text}");
-            }
-            assert_eq!(found(&format!("my{key}")), None, "in the middle of a word");
-            assert_eq!(found(&key[..key.len() - 1]), None, "{key} without its end");
-            let placeholder = format!("{}{}", String::from_utf8_lossy(form.begin), "x".repeat(form.least));
-            assert_eq!(found(&placeholder), None, "{placeholder}");
-        }
-    }
-
-    #[test]
-    fn an_access_key_counts_with_its_secret() {
-        let name = format!("AKIA{}", random(60).to_uppercase().chars().take(16).collect::<String>());
-        let secret = random(AWS_SECRET_SIGNS);
-        assert_eq!(found(&name), None);
-        assert_eq!(found(&format!("key={name}\nsecret={secret}\n")), Some(AWS));
-        assert_eq!(found(&format!("key=AKIAIOSFODNN7EXAMPLE\nsecret={secret}\n")), None, "the manual's own");
-    }
-
-    #[test]
-    fn a_private_key_counts_with_its_body() {
-        let body = random(64);
-        for kind in ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "] {
-            let begin = format!("-----BEGIN {kind}PRIVATE KEY-----");
-            assert_eq!(found(&format!("{begin}\n{body}\n")), Some("a private key"), "{kind}");
-            assert_eq!(found(&format!("\"{begin}\\n{body}\\n\"")), Some("a private key"), "{kind}");
-            assert_eq!(found(&format!("if line == \"{begin}\" {{ return true; }}")), None);
-        }
-        assert_eq!(found(&format!("-----BEGIN CERTIFICATE-----\n{body}\n")), None);
-    }
-
-    #[test]
-    fn ordinary_text_is_no_key() {
-        for text in [
-            "skip-the-line and risk-averse-people-do-so-with-care-and-patience-always",
-            "sk-learn is scikit; npm_config_registry=https://registry.example",
-            "commit 59807616e1fa2540724bfbac14d7976d7e4a3860",
-            "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
-            "sha512-AKIAtooLowercaseForAnAccessKey==",
-            "ghp_short hf_transfer pypi-publish xoxb-your-token",
-        ] {
-            assert_eq!(found(text), None, "{text}");
-        }
-    }
+/// Unlike `xxxxxxxx` and AWS's own `AKIAIOSFODNN7EXAMPLE`. The signs are ASCII.
+pub(super) fn is_varied(signs: &[u8]) -> bool {
+    let seen = signs.iter().fold(0_u128, |seen, sign| seen | 1 << (sign & 0x7f));
+    let is_example = || signs.windows(7).any(|it| it.eq_ignore_ascii_case(b"example"));
+    seen.count_ones() as usize >= MIN_DIFFERENT_SIGNS && !is_example()
 }

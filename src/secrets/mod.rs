@@ -5,11 +5,16 @@
 //! web token is none of them, since tests are full of harmless ones.
 
 mod forms;
+mod runs;
+mod scan;
+mod steps;
+mod utf16;
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
+pub use scan::Finding;
+use scan::Own;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A shorter value of the settings stands in every other text, and is no secret worth the name.
@@ -21,13 +26,6 @@ pub struct Secrets {
     own: Arc<Vec<(&'static str, SecretString)>>,
 }
 
-/// A secret's place in a text, and what it is, in words that follow "holds".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub what: &'static str,
-    pub at: Range<usize>,
-}
-
 impl Secrets {
     /// Those of every node, and these values with what each is: "the node's forge token".
     pub fn with_own(own: impl IntoIterator<Item = (&'static str, SecretString)>) -> Self {
@@ -35,27 +33,12 @@ impl Secrets {
         Self { own: Arc::new(own.into_iter().filter(is_long).collect()) }
     }
 
-    /// Every secret in `bytes`, by its beginning; none overlaps another.
+    /// Every secret in `bytes`, in ASCII or UTF-16, by its beginning; none overlaps another. It takes time in proportion
+    /// to their length: some milliseconds for a mebibyte, and up to a second for one that is made to be slow.
     pub fn find(&self, bytes: &[u8]) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
-            match self.own_at(bytes, at).or_else(|| forms::form_at(bytes, at)) {
-                Some((what, length)) => {
-                    found.push(Finding { what, at: at..at + length });
-                    at += length;
-                }
-                None => at += 1,
-            }
-        }
-        found
-    }
-
-    fn own_at(&self, bytes: &[u8], at: usize) -> Option<(&'static str, usize)> {
-        self.own.iter().find_map(|(what, value)| {
-            let value = value.expose_secret().as_bytes();
-            bytes[at..].starts_with(value).then_some((*what, value.len()))
-        })
+        let own: Vec<Own<'_>> =
+            self.own.iter().map(|(what, value)| (*what, value.expose_secret().as_bytes())).collect();
+        scan::find(bytes, &own).0
     }
 
     /// The text with words in the place of each secret.
@@ -63,7 +46,7 @@ impl Secrets {
         let mut shown = String::with_capacity(text.len());
         let mut from = 0;
         for Finding { what, at } in self.find(text.as_bytes()) {
-            // Secrets are ASCII: their ends are no middle of a letter.
+            // Secrets are ASCII, in UTF-16 with zeros between: their ends are no middle of a letter.
             shown.push_str(text.get(from..at.start).unwrap_or_default());
             shown.push_str(&format!("[removed: {what}]"));
             from = at.end;

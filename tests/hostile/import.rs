@@ -7,7 +7,7 @@ use bzzz_actors::ports::sandbox::WorkBundle;
 
 use tokio::sync::OnceCell;
 
-use crate::fixture::{Fixture, Sandbox, git_with, repo, task};
+use crate::fixture::{Fixture, Sandbox, git, git_with, repo, task};
 use crate::git::{Git, GitOptions};
 
 /// For honest work to be taken.
@@ -35,6 +35,17 @@ impl Stage {
         let base = node.refresh(&repo(), "main").await.unwrap().commit;
         let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
         Self { fixture, node, sandbox, honest: OnceCell::new() }
+    }
+
+    /// With a sandbox that has the objects of the base and no files: not every base can be written down.
+    pub(crate) async fn without_a_work_tree(fixture: Fixture) -> Self {
+        let node = fixture.node("ann").await;
+        let base = node.refresh(&repo(), "main").await.unwrap().commit;
+        let tree = fixture.path("sandboxes/s");
+        std::fs::create_dir_all(&tree).unwrap();
+        git(&tree, &["init", "--quiet"]);
+        git(&tree, &["fetch", "--quiet", fixture.server("rocket").to_str().unwrap(), "main"]);
+        Self { fixture, node, sandbox: Sandbox { tree, base }, honest: OnceCell::new() }
     }
 
     pub(crate) async fn import(&self, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {

@@ -2,7 +2,7 @@
 //! refused or contained, after which the node goes on.
 //!
 //! Three levels, each case at the cheapest one where it is still the real thing: commands in real sandboxes of both
-//! backends (`commands`, `work`), what a sandbox sends (`bundles`, `trees`, `bombs` with real git; `frames`), and whole
+//! backends (`commands`, `work`), what a sandbox sends (`bundles`, `trees`, `bombs`, `contents` with real git; `frames`), and whole
 //! nodes (`nodes`). `cargo test --test hostile -- --nocapture` says for each command what held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 // A test's future may hold a whole node.
@@ -11,6 +11,7 @@
 mod bombs;
 mod bundles;
 mod commands;
+mod contents;
 mod frames;
 mod import;
 mod nodes;
@@ -69,12 +70,13 @@ pub(crate) use cases;
 fn every_attack_is_counted_and_has_a_name_of_its_own() {
     let commands = commands::names();
     let proxy = proxy::names();
-    let groups: [(&str, &[&str]); 8] = [
+    let groups: [(&str, &[&str]); 9] = [
         ("commands", &commands),
         ("work", work::NAMES),
         ("bundles", bundles::CASES),
         ("trees", trees::CASES),
         ("bombs", bombs::CASES),
+        ("contents", contents::CASES),
         ("proxy", &proxy),
         ("frames", frames::CASES),
         ("nodes", nodes::CASES),

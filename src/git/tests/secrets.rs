@@ -61,6 +61,27 @@ async fn what_the_base_has_already_may_stay_and_move() {
     assert!(refused(&node, &sandbox).await.contains("\"moved.txt\", line 2"));
 }
 
+/// However much of the base goes, the small files of it are looked into: one that moves may keep what it holds.
+#[tokio::test]
+async fn what_moves_beside_large_files_that_go_is_known() {
+    let fixture = Fixture::new();
+    let token = github_token("e");
+    std::fs::write(fixture.path("people/z.txt"), format!("token {token}\n")).unwrap();
+    for n in 0..3 {
+        std::fs::write(fixture.path("people").join(format!("data{n}")), format!("{n}\n").repeat(500_000))
+            .unwrap();
+    }
+    fixture.commit_and_push("A token of long ago, and data");
+    let node = fixture.node_with("ann", |options| options.limits.changed_bytes = 2_000_000).await;
+    let base = node.refresh(&repo(), "main").await.unwrap().commit;
+    let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
+    git(&sandbox.tree, &["rm", "--quiet", "data0", "data1", "data2"]);
+    git(&sandbox.tree, &["mv", "z.txt", "moved.txt"]);
+    assert_eq!(node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap().files, 5);
+    sandbox.write("moved.txt", github_token("f"));
+    assert!(refused(&node, &sandbox).await.contains("\"moved.txt\", line 1"));
+}
+
 #[tokio::test]
 async fn a_name_of_a_file_is_published_too() {
     let fixture = Fixture::new();
