@@ -34,8 +34,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
     if flag != "--orphan-grace-ms" || milliseconds == 0 {
         return None;
     }
-    let mut read =
-        Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy: None, visits: None };
+    let mut read = Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy: None, visits: None };
     while let Some(flag) = arguments.next() {
         let value = arguments.next()?;
         match flag.as_str() {
@@ -88,7 +87,10 @@ mod tests {
     fn arguments_are_read_strictly() {
         let read = |line: &str| read(line.split_whitespace().map(str::to_owned));
         let orphan_grace = Duration::from_millis(1500);
-        assert_eq!(read("--orphan-grace-ms 1500"), Some(Arguments { orphan_grace, proxy: None, visits: None }));
+        assert_eq!(
+            read("--orphan-grace-ms 1500"),
+            Some(Arguments { orphan_grace, proxy: None, visits: None })
+        );
         let proxy = Some("/network/proxy".into());
         let line = "--orphan-grace-ms 1500 --proxy /network/proxy";
         assert_eq!(read(line), Some(Arguments { orphan_grace, proxy: proxy.clone(), visits: None }));

@@ -42,7 +42,9 @@ pub(crate) fn close_inherited(kept: Option<RawFd>) -> io::Result<Option<OwnedFd>
     const STREAMS: i32 = 3;
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
     let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= STREAMS && Some(*descriptor) != kept) {
+    for descriptor in
+        open.into_iter().filter(|descriptor| *descriptor >= STREAMS && Some(*descriptor) != kept)
+    {
         // SAFETY: nothing in this process owns one yet. The one that the list was read from is closed already: the
         // kernel refuses to close it again, and that is all.
         #[allow(unsafe_code)]
