@@ -5,11 +5,13 @@ mod bubblewrap;
 mod code;
 mod commands;
 mod docker;
+mod door;
 mod internet;
 mod isolation;
 mod lives;
 mod network;
 mod place;
+mod visits;
 
 /// Makes a test for each backend of each function, which takes the [`place::Place`] to work in.
 macro_rules! on_each_backend {
