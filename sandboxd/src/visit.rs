@@ -66,6 +66,8 @@ pub fn message<M: DeserializeOwned>(packet: &[u8]) -> Option<M> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -85,5 +87,17 @@ mod tests {
         assert_eq!(message::<Request>(&bytes), None);
         let long = Request { cwd: "x".repeat(MAX_VISIT_BYTES), ..request };
         assert_eq!(packet(&long), None);
+    }
+
+    proptest! {
+        #[test]
+        fn noise_is_at_most_another_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(request) = message::<Request>(&bytes) {
+                prop_assert_eq!(message(&packet(&request).unwrap()), Some(request));
+            }
+            if let Some(answer) = message::<Answer>(&bytes) {
+                prop_assert_eq!(message(&packet(&answer).unwrap()), Some(answer));
+            }
+        }
     }
 }

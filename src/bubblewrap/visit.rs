@@ -75,12 +75,13 @@ impl BubblewrapVisitor {
         }
         // The nearest folder that says who its user is.
         let owner = self.folder.ancestors().find_map(|folder| fs::metadata(folder).ok());
-        let whose = match owner.map(|found| found.uid()) {
-            Some(user) => format!("user {user}, or as root"),
+        let who = match owner.map(|found| found.uid()) {
             None => "the node's user, or as root".to_owned(),
+            Some(0) => "root".to_owned(),
+            Some(user) => format!("user {user}, or as root"),
         };
         SandboxError::Unavailable(format!(
-            "{folder} is the node's own, and leads to bubblewrap's sandboxes: run this as {whose}"
+            "{folder} is the node's own, and leads to bubblewrap's sandboxes: run this as {who}"
         ))
     }
 }

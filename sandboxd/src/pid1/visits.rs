@@ -6,7 +6,8 @@
 //! One thread, one `poll`, apart from the main loop, for two reasons. Nothing that a visit does holds up a job or its end.
 //! And the kernel counts a thread's children apart: a visitor is this thread's child, so that the main loop, which takes
 //! every child of its own for one that a job left running, does not see it. What a visitor leaves running is nobody's, and
-//! becomes the main loop's like a job's. The kill at a job's end is for all, visitors too.
+//! becomes the main loop's like a job's. The kill at a job's end is for all, visitors too. A command that takes a visitor's process
+//! over can have it start others, which end with the visit at the latest, or with that kill.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
