@@ -2,10 +2,12 @@
 //!
 //! The node is the host side and speaks [`HostFrame`]s; the program `sandboxd` of this crate answers in
 //! [`SandboxFrame`]s. Both travel as [`frame`]s over one pair of byte streams. Neither side may believe the other's
-//! sizes: every field that can grow has a limit here, and the receiver checks it.
+//! sizes: every field that can grow has a limit here, and the receiver checks it. Beside them, a person's program on the host
+//! may ask for a [`visit`].
 
 pub mod frame;
 mod message;
+pub mod visit;
 
 pub use serde_bytes::ByteBuf;
 

@@ -7,13 +7,14 @@
 mod pid1;
 
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pid1::{Daemon, close_inherited, harden, start_relay};
+use pid1::{Daemon, Reaper, close_inherited, harden, start_relay, start_visits};
 
-const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER [--proxy SOCKET]";
+const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER [--proxy SOCKET] [--visits DESCRIPTOR]";
 
 /// As `sysexits.h` has it: the command was used incorrectly.
 const EXIT_USAGE: u8 = 64;
@@ -23,28 +24,40 @@ struct Arguments {
     orphan_grace: Duration,
     /// The socket of the node's network proxy. Without one there is no relay.
     proxy: Option<PathBuf>,
+    /// The socket, already open, on which a person's visits are asked for. Without one there are none.
+    visits: Option<RawFd>,
 }
 
 fn read(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
     let (flag, value) = (arguments.next()?, arguments.next()?);
     let milliseconds: u64 = value.parse().ok()?;
-    let proxy = match arguments.next() {
-        None => None,
-        Some(flag) if flag == "--proxy" => Some(PathBuf::from(arguments.next()?)),
-        Some(_) => return None,
-    };
-    let is_good = flag == "--orphan-grace-ms" && milliseconds > 0 && arguments.next().is_none();
-    is_good.then(|| Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy })
+    if flag != "--orphan-grace-ms" || milliseconds == 0 {
+        return None;
+    }
+    let mut read = Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy: None, visits: None };
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next()?;
+        match flag.as_str() {
+            "--proxy" if read.proxy.is_none() => read.proxy = Some(value.into()),
+            "--visits" if read.visits.is_none() => read.visits = Some(value.parse().ok()?),
+            _ => return None,
+        }
+    }
+    Some(read)
 }
 
 fn run(arguments: Arguments) -> io::Result<()> {
-    close_inherited()?;
+    let visits = close_inherited(arguments.visits)?;
     harden()?;
     // Before the first command, which could take its port.
     if let Some(proxy) = arguments.proxy {
         start_relay(proxy)?;
     }
-    Daemon::new(arguments.orphan_grace)?.run()
+    let reaper = Reaper::new(visits.is_some());
+    if let Some(listener) = visits {
+        start_visits(listener)?;
+    }
+    Daemon::new(arguments.orphan_grace, reaper)?.run()
 }
 
 fn main() -> ExitCode {
@@ -74,10 +87,15 @@ mod tests {
     fn arguments_are_read_strictly() {
         let read = |line: &str| read(line.split_whitespace().map(str::to_owned));
         let orphan_grace = Duration::from_millis(1500);
-        assert_eq!(read("--orphan-grace-ms 1500"), Some(Arguments { orphan_grace, proxy: None }));
+        assert_eq!(
+            read("--orphan-grace-ms 1500"),
+            Some(Arguments { orphan_grace, proxy: None, visits: None })
+        );
         let proxy = Some("/network/proxy".into());
         let line = "--orphan-grace-ms 1500 --proxy /network/proxy";
-        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy }));
+        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy: proxy.clone(), visits: None }));
+        let line = "--orphan-grace-ms 1500 --proxy /network/proxy --visits 7";
+        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy, visits: Some(7) }));
         for bad in [
             "",
             "--orphan-grace-ms",
@@ -88,6 +106,9 @@ mod tests {
             "--orphan-grace-ms 1 --other /x",
             "--orphan-grace-ms 1 --proxy /x y",
             "--proxy /x --orphan-grace-ms 1",
+            "--orphan-grace-ms 1 --visits",
+            "--orphan-grace-ms 1 --visits x",
+            "--orphan-grace-ms 1 --visits 7 --visits 8",
         ] {
             assert_eq!(read(bad), None, "{bad}");
         }

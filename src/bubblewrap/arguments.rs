@@ -39,8 +39,10 @@ pub(super) const ALLOWED_CALLS_FD: i32 = 3;
 pub(super) const ABSENT_CALLS_FD: i32 = 4;
 pub(super) const SANDBOXD_FD: i32 = 5;
 pub(super) const INFO_FD: i32 = 6;
+/// Sandboxd's, where a person may look in.
+pub(super) const VISITS_FD: i32 = 7;
 /// The first of those that the files of [`files`] have, in their order.
-pub(super) const FIRST_FILE_FD: i32 = 7;
+pub(super) const FIRST_FILE_FD: i32 = 8;
 
 /// Files of `/etc` that are the sandbox's own.
 pub(super) fn files() -> [(&'static str, String); 4] {
@@ -53,8 +55,12 @@ pub(super) fn files() -> [(&'static str, String); 4] {
     ]
 }
 
-/// `network` is the folder of the proxy's socket, for a sandbox that may use it.
-pub(super) fn arguments(options: &BubblewrapOptions, network: Option<&Path>) -> Vec<OsString> {
+/// `network` is the folder of the proxy's socket, for a sandbox that may use it; `has_visits`: a person may look in.
+pub(super) fn arguments(
+    options: &BubblewrapOptions,
+    network: Option<&Path>,
+    has_visits: bool,
+) -> Vec<OsString> {
     let mut line = CommandLine::default();
     line.namespaces();
     line.filters();
@@ -72,6 +78,9 @@ pub(super) fn arguments(options: &BubblewrapOptions, network: Option<&Path>) -> 
     line.0.extend(program::arguments(options.orphan_grace).into_iter().map(OsString::from));
     if network.is_some() {
         line.0.extend(program::proxy_arguments().map(OsString::from));
+    }
+    if has_visits {
+        line.0.extend(program::visit_arguments(VISITS_FD).map(OsString::from));
     }
     line.0
 }
@@ -176,7 +185,7 @@ mod tests {
         let options = super::super::options::tests::options();
         let folder = Path::new("/data/network/1");
         let line: Vec<String> =
-            arguments(&options, Some(folder)).into_iter().map(|it| it.into_string().unwrap()).collect();
+            arguments(&options, Some(folder), true).into_iter().map(|it| it.into_string().unwrap()).collect();
         for writable in ["--bind", "--bind-try", "--dev-bind", "--dev-bind-try", "--bind-fd", "--share-net"] {
             assert!(!line.iter().any(|it| it == writable), "{writable}");
         }
@@ -193,7 +202,7 @@ mod tests {
     fn a_proxy_is_there_for_those_alone_who_may_use_it() {
         let options = super::super::options::tests::options();
         let of = |network| {
-            let line = arguments(&options, network);
+            let line = arguments(&options, network, true);
             line.iter().filter(|it| it.to_string_lossy().to_ascii_lowercase().contains("proxy")).count()
         };
         assert_eq!(of(None), 0);

@@ -2,7 +2,8 @@
 //!
 //! [`BubblewrapSandboxes`] makes them; `arguments` says what each is made of, `seccomp` what it may ask of the kernel,
 //! `process` how it is started, limited and ended, and `proof` that all of it holds on this machine: before that,
-//! there is no sandbox. The node speaks to the sandboxd inside over its standard streams.
+//! there is no sandbox. The node speaks to the sandboxd inside over its standard streams. A person looks into one by its
+//! `entrance`: `visit` is that person's side of it, and `streams` what comes of it.
 //!
 //! Invariants: no credential, nothing of the host but programs and libraries and, for a repository with an allow-list, the
 //! folder of the network proxy's socket; nothing of it writable, no network interface but loopback, no capability, and on
@@ -10,13 +11,17 @@
 //! unlike in a container: the memory of all processes together, the number of files, and processor time.
 
 mod arguments;
+mod entrance;
 mod options;
 mod process;
 mod proof;
 mod sandbox;
 mod seccomp;
+mod streams;
+mod visit;
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,10 +31,12 @@ use bzzz_actors::task::{NodeId, RepoId};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
+use self::entrance::Entrance;
 pub use self::options::BubblewrapOptions;
 use self::process::{Process, Start};
 pub use self::sandbox::BubblewrapSandbox;
 use self::sandbox::Place;
+pub use self::visit::BubblewrapVisitor;
 use crate::network::{Network, Networks};
 use crate::sandbox::common;
 
@@ -113,6 +120,16 @@ impl BubblewrapSandboxes {
         networks.open(spec, name, allowed, user).map(Some)
     }
 
+    /// By which a person may look into a sandbox that has a place among others.
+    fn entrance(&self, place: Option<&Place>) -> Result<Option<(Entrance, OwnedFd)>, SandboxError> {
+        let temp_dir = &self.options.temp_dir;
+        let made = place.map(|place| Entrance::make(temp_dir, &place.spec)).transpose();
+        made.map_err(|problem| {
+            let folder = temp_dir.display();
+            SandboxError::Unavailable(format!("no socket for a look into a sandbox in {folder}: {problem}"))
+        })
+    }
+
     async fn proven(&self) -> Result<&Proven, SandboxError> {
         self.proven.get_or_try_init(|| self.prove()).await
     }
@@ -140,17 +157,19 @@ impl BubblewrapSandboxes {
             Some(place) => self.network(&place.spec, &name, user)?,
             None => None,
         };
+        let (entrance, visits) = self.entrance(place.as_ref())?.unzip();
         let start = Start {
             program: program.to_owned(),
             filters: self.filters.clone(),
             options: options.clone(),
             user,
             network: network.as_ref().map(|network| network.folder.clone()),
+            visits,
         };
         // A task of its own: a start must not be given up halfway. Nobody waits for it then, and it ends as it is dropped.
         let started = self.starts.spawn(Process::start(start)).await;
         let started = started.map_err(|e| SandboxError::Unavailable(format!("a sandbox's start: {e}")))??;
-        sandbox::open(started, options, name, place, network).await
+        sandbox::open(started, options, name, place, entrance, network).await
     }
 
     fn found(&self, spec: &SandboxSpec) -> Option<Arc<BubblewrapSandbox>> {

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{
-    ABSENT_CALLS_FD, ALLOWED_CALLS_FD, FIRST_FILE_FD, INFO_FD, SANDBOXD_FD, arguments, files,
+    ABSENT_CALLS_FD, ALLOWED_CALLS_FD, FIRST_FILE_FD, INFO_FD, SANDBOXD_FD, VISITS_FD, arguments, files,
 };
 use super::options::BubblewrapOptions;
 use crate::sandbox::program::SANDBOXD;
@@ -78,6 +78,8 @@ pub(super) struct Start {
     pub(super) user: Option<u32>,
     /// The folder of the network proxy's socket.
     pub(super) network: Option<PathBuf>,
+    /// The socket by which a person may look in.
+    pub(super) visits: Option<OwnedFd>,
 }
 
 impl Process {
@@ -90,7 +92,7 @@ impl Process {
     /// `Unavailable` when this host has no room for it; `Misconfigured` when bubblewrap can't make it.
     pub(super) async fn start(start: Start) -> Result<(Self, Streams), SandboxError> {
         let (info, info_end) = std::io::pipe().map_err(no_room)?;
-        let command = command(&start, info_end.into()).map_err(no_room)?;
+        let command = command(start, info_end.into()).map_err(no_room)?;
         // The command holds the other end of the pipe: it goes with it.
         let mut watcher = Command::from(command).kill_on_drop(true).spawn().map_err(no_room)?;
         let last_words = Arc::new(LastWords::default());
@@ -194,7 +196,7 @@ pub(super) fn new_user() -> Result<Option<u32>, SandboxError> {
     Ok(Some(FIRST_HOST_USER + random % HOST_USERS))
 }
 
-fn command(start: &Start, info: OwnedFd) -> std::io::Result<std::process::Command> {
+fn command(start: Start, info: OwnedFd) -> std::io::Result<std::process::Command> {
     let mut mappings = vec![
         FdMapping { parent_fd: info, child_fd: INFO_FD },
         FdMapping { parent_fd: memory_file(SANDBOXD)?, child_fd: SANDBOXD_FD },
@@ -206,7 +208,10 @@ fn command(start: &Start, info: OwnedFd) -> std::io::Result<std::process::Comman
         mappings.push(FdMapping { parent_fd: memory_file(content.as_bytes())?, child_fd });
     }
     let mut command = std::process::Command::new(&start.program);
-    command.args(arguments(&start.options, start.network.as_deref())).env_clear().current_dir("/");
+    let arguments = arguments(&start.options, start.network.as_deref(), start.visits.is_some());
+    command.args(arguments).env_clear().current_dir("/");
+    // The node keeps none: when sandboxd ends, nobody listens.
+    mappings.extend(start.visits.map(|parent_fd| FdMapping { parent_fd, child_fd: VISITS_FD }));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.fd_mappings(mappings).map_err(std::io::Error::other)?;
     if let Some(user) = start.user {

@@ -1,10 +1,11 @@
 //! One sandbox: its processes, and where it stands among the others.
 
-use std::sync::Weak;
+use std::sync::{Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
 
+use super::entrance::Entrance;
 use super::options::BubblewrapOptions;
 use super::process::{Process, Streams};
 use super::{Standing, lock};
@@ -22,6 +23,7 @@ pub struct Processes {
     name: String,
     pub(super) process: Process,
     place: Option<Place>,
+    entrance: Mutex<Option<Entrance>>,
 }
 
 pub type BubblewrapSandbox = EnclosedSandbox<Processes>;
@@ -32,6 +34,7 @@ pub(super) async fn open(
     options: &BubblewrapOptions,
     name: String,
     place: Option<Place>,
+    entrance: Option<Entrance>,
     network: Option<Network>,
 ) -> Result<BubblewrapSandbox, SandboxError> {
     let session_options = SessionOptions {
@@ -39,7 +42,7 @@ pub(super) async fn open(
         heartbeat: common::heartbeat(options.orphan_grace),
     };
     let name = format!("{name} (process {})", process.id.as_raw_nonzero());
-    let processes = Processes { name, process, place };
+    let processes = Processes { name, process, place, entrance: Mutex::new(entrance) };
     let temp_dir = options.temp_dir.clone();
     EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir, network).await
 }
@@ -56,6 +59,7 @@ impl Enclosure for Processes {
 
     async fn destroy(&self) -> Result<(), SandboxError> {
         self.process.end().await?;
+        drop(self.entrance.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(place) = &self.place
             && let Some(among) = place.among.upgrade()
         {

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
+use std::pin::pin;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError};
@@ -13,8 +15,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::docker::{Piece, Standing, Visit, Visitor};
+use crate::bubblewrap::BubblewrapVisitor;
+use crate::docker::DockerVisitor;
 use crate::journal::JournalReader;
+use crate::node::temp_folder;
+use crate::sandbox::{Piece, Standing, Visit, VisitInput, VisitProcess, Visitor};
 use crate::settings::{SandboxBackend, Settings};
 
 use super::Global;
@@ -28,7 +33,7 @@ const STATUS_UNKNOWN: u8 = 255;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
-    /// A shell in the sandbox (one of Docker's) where a task is worked on, as the user of its commands. What is in the sandbox is anybody's
+    /// A shell in the sandbox where a task is worked on, as the user of its commands. What is in the sandbox is anybody's
     /// work: this terminal shows it as it is, with whatever escape sequences it holds. A command of the model's that is killed, or
     /// leaves processes behind, takes everything in the sandbox with it, the shell too
     Shell {
@@ -72,41 +77,72 @@ impl SandboxCommand {
     }
 }
 
-async fn find(settings: &Settings, which: &Which) -> anyhow::Result<(Visitor, Standing)> {
-    if settings.sandbox.backend == SandboxBackend::Bubblewrap {
-        bail!("sandbox.backend is \"bubblewrap\": only Docker's sandboxes can be looked into");
+type Found = (Arc<dyn Visitor>, Standing);
+
+/// By which the node's sandboxes can be seen: that of the backend that is set, or of each that the node may have found.
+async fn visitors(settings: &Settings) -> Vec<Result<Arc<dyn Visitor>, SandboxError>> {
+    let bubblewrap = || BubblewrapVisitor::new(settings.node.name.clone(), &temp_folder(settings));
+    match settings.sandbox.backend {
+        SandboxBackend::Docker => vec![dockers(settings).await],
+        SandboxBackend::Bubblewrap => vec![Ok(Arc::new(bubblewrap()))],
+        SandboxBackend::Auto => vec![dockers(settings).await, Ok(Arc::new(bubblewrap()))],
     }
+}
+
+async fn dockers(settings: &Settings) -> Result<Arc<dyn Visitor>, SandboxError> {
     let data_dir = &settings.node.data_dir;
     // The labels hold it so. Without the folder there is no node, which the journal's absence says.
     let home = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.clone());
     let daemon = &settings.sandbox;
-    let visitor =
-        Visitor::connect(daemon.docker_host.as_deref(), daemon.docker_certificates.as_deref()).await?;
-    let standing = visitor.standing(&settings.node.name, &home).await?;
-    match choose(standing, which) {
-        Ok(found) => Ok((visitor, found)),
-        Err(problem) => {
-            let journal = JournalReader::open(data_dir)?;
-            if !journal.tasks()?.contains(&which.task) {
-                bail!("this node's journal has no task {}; `bzzz tasks list` shows those it has", which.task);
-            }
-            bail!(problem)
+    let (host, certificates) = (daemon.docker_host.as_deref(), daemon.docker_certificates.as_deref());
+    Ok(Arc::new(DockerVisitor::connect(host, certificates, settings.node.name.clone(), home).await?))
+}
+
+async fn find(settings: &Settings, which: &Which) -> anyhow::Result<Found> {
+    let (mut found, mut unseen): (Vec<Found>, Vec<SandboxError>) = Default::default();
+    let visitors = visitors(settings).await;
+    let all = visitors.len();
+    for visitor in visitors {
+        let seen = async {
+            let visitor = visitor?;
+            Ok((visitor.standing().await?, visitor))
+        };
+        match seen.await {
+            Ok((standing, visitor)) => found.extend(standing.into_iter().map(|it| (visitor.clone(), it))),
+            Err(problem) => unseen.push(problem),
         }
+    }
+    let problem = match choose(found, which) {
+        Ok(found) => return Ok(found),
+        Err(problem) => problem,
+    };
+    if unseen.len() == all
+        && let Some(problem) = unseen.pop()
+    {
+        return Err(problem.into());
+    }
+    let journal = JournalReader::open(&settings.node.data_dir)?;
+    if !journal.tasks()?.contains(&which.task) {
+        bail!("this node's journal has no task {}; `bzzz tasks list` shows those it has", which.task);
+    }
+    match unseen.first() {
+        None => bail!(problem),
+        Some(reason) => bail!("{problem}. Not all could be looked for: {reason}"),
     }
 }
 
-fn choose(standing: Vec<Standing>, which: &Which) -> Result<Standing, String> {
+fn choose<V>(found: Vec<(V, Standing)>, which: &Which) -> Result<(V, Standing), String> {
     let purpose = if which.check { Purpose::Check } else { Purpose::Work };
-    let is_asked = |it: &Standing| {
+    let is_asked = |(_, it): &(V, Standing)| {
         it.spec.task == which.task
             && it.spec.purpose == purpose
             && which.epoch.is_none_or(|epoch| it.spec.epoch == Epoch(epoch))
     };
-    let mut found: Vec<_> = standing.into_iter().filter(is_asked).collect();
+    let mut found: Vec<_> = found.into_iter().filter(is_asked).collect();
     match (found.pop(), &found[..]) {
         (Some(only), []) => Ok(only),
         (Some(last), others) => {
-            let mut epochs: Vec<_> = others.iter().chain([&last]).map(|it| it.spec.epoch.0).collect();
+            let mut epochs: Vec<_> = others.iter().chain([&last]).map(|(_, it)| it.spec.epoch.0).collect();
             epochs.sort_unstable();
             let epochs: Vec<_> = epochs.iter().map(ToString::to_string).collect();
             Err(format!(
@@ -116,8 +152,7 @@ fn choose(standing: Vec<Standing>, which: &Which) -> Result<Standing, String> {
             ))
         }
         (None, _) => Err(format!(
-            "no {} sandbox of {} runs on this machine now, of Docker's, which alone can be looked into; \
-             `bzzz tasks list` shows what the task is at",
+            "no {} sandbox of {} runs on this machine now; `bzzz tasks list` shows what the task is at",
             purpose.as_str(),
             which.task
         )),
@@ -126,7 +161,7 @@ fn choose(standing: Vec<Standing>, which: &Which) -> Result<Standing, String> {
 
 async fn exec(settings: &Settings, which: &Which, command: &[String]) -> anyhow::Result<Exit> {
     let (visitor, found) = find(settings, which).await?;
-    let mut visit = visitor.visit(&found.name, command.to_vec(), false).await?;
+    let mut visit = visitor.visit(&found, command.to_vec(), false).await?;
     let (out_is_terminal, err_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     while let Some(piece) = visit.output.next().await {
         let written = match piece? {
@@ -139,7 +174,7 @@ async fn exec(settings: &Settings, which: &Which, command: &[String]) -> anyhow:
             other => other?,
         }
     }
-    Ok(status_of(&visit).await)
+    Ok(status_of(&*visit.process).await)
 }
 
 /// On a terminal, without what would steer it.
@@ -151,9 +186,8 @@ fn write(to: &mut impl Write, bytes: &[u8], is_terminal: bool) -> io::Result<()>
     to.flush()
 }
 
-async fn status_of(visit: &Visit) -> Exit {
-    let status = visit.status().await.and_then(|status| u8::try_from(status).ok());
-    Exit::OfCommand(status.unwrap_or(STATUS_UNKNOWN))
+async fn status_of(process: &dyn VisitProcess) -> Exit {
+    Exit::OfCommand(process.status().await.unwrap_or(STATUS_UNKNOWN))
 }
 
 async fn shell(settings: &Settings, which: &Which) -> anyhow::Result<Exit> {
@@ -162,7 +196,7 @@ async fn shell(settings: &Settings, which: &Which) -> anyhow::Result<Exit> {
     }
     let (visitor, found) = find(settings, which).await?;
     let mut resized = signal(SignalKind::window_change()).context("signals can't be listened to")?;
-    let visit = visitor.visit(&found.name, vec!["bash".to_owned()], true).await?;
+    let visit = visitor.visit(&found, vec!["bash".to_owned()], true).await?;
     eprintln!(
         "in {}: a command of the model's that is killed, or leaves processes behind, takes this shell with it; what you \
          change becomes part of the work",
@@ -174,32 +208,39 @@ async fn shell(settings: &Settings, which: &Which) -> anyhow::Result<Exit> {
     Ok(ended?)
 }
 
-async fn converse(mut visit: Visit, resized: &mut tokio::signal::unix::Signal) -> Result<Exit, SandboxError> {
+async fn converse(visit: Visit, resized: &mut tokio::signal::unix::Signal) -> Result<Exit, SandboxError> {
     let lost = |error: io::Error| SandboxError::Lost(error.to_string());
-    let mut typed = typed();
-    tell_size(&visit).await;
+    let Visit { input, mut output, process } = visit;
+    // Beside the output: a program that does not read may wait for what it writes to be read.
+    let mut typing = pin!(pass_on(typed(), input));
+    tell_size(&*process).await;
     loop {
         tokio::select! {
-            piece = visit.output.next() => match piece {
+            piece = output.next() => match piece {
                 Some(Ok(Piece::Out(bytes) | Piece::Err(bytes))) => {
                     write(&mut io::stdout(), &bytes, false).map_err(lost)?;
                 }
                 Some(Err(error)) => return Err(error),
-                None => return Ok(status_of(&visit).await),
+                None => return Ok(status_of(&*process).await),
             },
-            Some(bytes) = typed.recv() => {
-                // A shell that has ended reads no more: its output's end says so.
-                let _ = visit.input.write_all(&bytes).await;
-                let _ = visit.input.flush().await;
-            }
-            _ = resized.recv() => tell_size(&visit).await,
+            () = &mut typing => {}
+            _ = resized.recv() => tell_size(&*process).await,
         }
     }
 }
 
-async fn tell_size(visit: &Visit) {
+/// Never returns: a shell that has ended reads no more, and its output's end says so.
+async fn pass_on(mut typed: mpsc::Receiver<Vec<u8>>, mut input: VisitInput) {
+    while let Some(bytes) = typed.recv().await {
+        let _ = input.write_all(&bytes).await;
+        let _ = input.flush().await;
+    }
+    std::future::pending().await
+}
+
+async fn tell_size(process: &dyn VisitProcess) {
     if let Ok(size) = tcgetwinsize(io::stdout()) {
-        visit.resize(size.ws_col, size.ws_row).await;
+        process.resize(size.ws_col, size.ws_row).await;
     }
 }
 
@@ -244,14 +285,15 @@ mod tests {
 
     use super::*;
 
-    fn standing(task: &str, epoch: u64, purpose: Purpose) -> Standing {
+    fn standing(task: &str, epoch: u64, purpose: Purpose) -> ((), Standing) {
         let spec = SandboxSpec {
             node: "n".parse().unwrap(),
             task: task.parse().unwrap(),
             epoch: Epoch(epoch),
             purpose,
         };
-        Standing { name: format!("{task} {epoch} {}", purpose.as_str()), spec }
+        let name = format!("{task} {epoch} {}", purpose.as_str());
+        ((), Standing { handle: name.clone(), name, spec })
     }
 
     fn which(task: &str, epoch: Option<u64>, check: bool) -> Which {
@@ -268,7 +310,7 @@ mod tests {
                 standing("a/b#2", 3, Purpose::Work),
             ]
         };
-        let name = |which| choose(all(), &which).map(|found| found.name);
+        let name = |which| choose(all(), &which).map(|((), found)| found.name);
         assert_eq!(name(which("a/b#1", None, false)).unwrap(), "a/b#1 1 work");
         assert_eq!(name(which("a/b#1", None, true)).unwrap(), "a/b#1 1 check");
         assert_eq!(name(which("a/b#2", Some(3), false)).unwrap(), "a/b#2 3 work");

@@ -49,7 +49,7 @@ pub(crate) use self::options::{MIN_FREE_BYTES, least_memory};
 pub use self::sandbox::DockerSandbox;
 use self::sandbox::REMOVAL_TIMEOUT;
 use self::unfinished::Unfinished;
-pub use self::visit::{Piece, Standing, Visit, Visitor};
+pub use self::visit::DockerVisitor;
 use crate::network::{Network, Networks};
 use crate::sandbox::common;
 use crate::sandbox::{SessionOptions, program};

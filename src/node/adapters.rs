@@ -74,7 +74,7 @@ pub(super) fn data_folder(settings: &Settings) -> PathBuf {
 }
 
 /// Where work that leaves a sandbox is on its way; nothing in it outlives the node that put it there.
-pub(super) fn temp_folder(settings: &Settings) -> PathBuf {
+pub(crate) fn temp_folder(settings: &Settings) -> PathBuf {
     settings.node.data_dir.join("tmp")
 }
 

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use self::adapters::temp_folder;
 use self::sandboxes::Chosen;
 use crate::git::GitSetupError;
 use crate::http::SetupError;

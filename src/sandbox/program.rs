@@ -56,6 +56,11 @@ pub(crate) fn proxy_arguments() -> [String; 2] {
     ["--proxy".to_owned(), network::socket_in_sandbox()]
 }
 
+/// Further ones, in a sandbox that a person may look into by a socket that is open as `descriptor`.
+pub(crate) fn visit_arguments(descriptor: i32) -> [String; 2] {
+    ["--visits".to_owned(), descriptor.to_string()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,9 @@
 //! refused or contained, after which the node goes on.
 //!
 //! Three levels, each case at the cheapest one where it is still the real thing: commands in real sandboxes of both
-//! backends (`commands`, `work`), what a sandbox sends (`bundles`, `trees`, `bombs`, `contents` with real git; `frames`), and whole
-//! nodes (`nodes`). `cargo test --test hostile -- --nocapture` says for each command what held.
+//! backends (`commands`, `work`, `proxy`; `visits` in those by bubblewrap), what a sandbox sends (`bundles`, `trees`, `bombs`,
+//! `contents` with real git; `frames`), and whole nodes (`nodes`). `cargo test --test hostile -- --nocapture` says for each
+//! command what held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 // A test's future may hold a whole node.
 #![allow(clippy::large_futures)]
@@ -17,6 +18,7 @@ mod import;
 mod nodes;
 mod proxy;
 mod trees;
+mod visits;
 mod work;
 
 // What other test programs have of a place, a hill and a git server is wanted here too, each a part of it.
@@ -25,6 +27,9 @@ mod work;
 mod bee;
 #[path = "../support/containers.rs"]
 mod containers;
+#[allow(dead_code)]
+#[path = "../sandbox/door.rs"]
+mod door;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../src/git/tests/fixture.rs"]
 mod fixture;
@@ -70,7 +75,7 @@ pub(crate) use cases;
 fn every_attack_is_counted_and_has_a_name_of_its_own() {
     let commands = commands::names();
     let proxy = proxy::names();
-    let groups: [(&str, &[&str]); 9] = [
+    let groups: [(&str, &[&str]); 10] = [
         ("commands", &commands),
         ("work", work::NAMES),
         ("bundles", bundles::CASES),
@@ -78,6 +83,7 @@ fn every_attack_is_counted_and_has_a_name_of_its_own() {
         ("bombs", bombs::CASES),
         ("contents", contents::CASES),
         ("proxy", &proxy),
+        ("visits", visits::CASES),
         ("frames", frames::CASES),
         ("nodes", nodes::CASES),
     ];

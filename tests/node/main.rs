@@ -26,3 +26,4 @@ mod replies;
 mod stage;
 mod story;
 mod trust;
+mod visits;

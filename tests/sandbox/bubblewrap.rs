@@ -174,7 +174,7 @@ async fn a_backend_that_is_dropped_leaves_no_process() {
 }
 
 /// The processes of this machine with `argument` in their command line.
-fn with_argument(argument: &str) -> Vec<String> {
+pub(crate) fn with_argument(argument: &str) -> Vec<String> {
     let ids = std::fs::read_dir("/proc").unwrap().filter_map(|it| it.unwrap().file_name().into_string().ok());
     let is_one = |id: &String| {
         std::fs::read(format!("/proc/{id}/cmdline"))

@@ -9,12 +9,14 @@ mod containers;
 mod docker;
 #[path = "../support/dockerd.rs"]
 mod dockerd;
+mod door;
 mod internet;
 mod isolation;
 mod lives;
 mod network;
 mod place;
 mod remote;
+mod visits;
 
 /// Makes a test for each backend of each function, which takes the [`place::Place`] to work in.
 macro_rules! on_each_backend {

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bzzz::docker::{DockerOptions, DockerSandboxes, Piece, Visitor};
+use bzzz::docker::{DockerOptions, DockerSandboxes, DockerVisitor};
+use bzzz::sandbox::{Piece, Visitor};
 use bzzz_actors::ports::sandbox::{Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{Ending, Epoch};
 use futures_util::StreamExt;
@@ -183,11 +184,13 @@ async fn a_person_looks_in(far: &Far) {
     let sandbox = sandboxes(options.clone()).start(&far.spec(1)).await.unwrap();
     // Makes the folder where commands start.
     output(&*sandbox, 1, "true").await;
-    let visitor = Visitor::connect(options.host.as_deref(), options.certificates.as_deref()).await.unwrap();
-    let standing = visitor.standing(&far.place.node, far.place.folder.path()).await.unwrap();
+    let (host, certificates) = (options.host.as_deref(), options.certificates.as_deref());
+    let (node, data_dir) = (far.place.node.clone(), far.place.folder.path().to_owned());
+    let visitor = DockerVisitor::connect(host, certificates, node, data_dir).await.unwrap();
+    let standing = visitor.standing().await.unwrap();
     assert_eq!(standing.iter().map(|it| &it.spec).collect::<Vec<_>>(), [&far.spec(1)]);
     let command = ["sh", "-c", "pwd; echo loud >&2; exit 3"].map(str::to_owned).to_vec();
-    let mut visit = visitor.visit(&standing[0].name, command, false).await.unwrap();
+    let mut visit = visitor.visit(&standing[0], command, false).await.unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     while let Some(piece) = visit.output.next().await {
         match piece.unwrap() {
@@ -195,7 +198,10 @@ async fn a_person_looks_in(far: &Far) {
             Piece::Err(bytes) => err.extend(bytes),
         }
     }
-    assert_eq!((&out[..], &err[..], visit.status().await), (&b"/work/repo\n"[..], &b"loud\n"[..], Some(3)));
+    assert_eq!(
+        (&out[..], &err[..], visit.process.status().await),
+        (&b"/work/repo\n"[..], &b"loud\n"[..], Some(3))
+    );
     sandbox.destroy().await.unwrap();
 }
 

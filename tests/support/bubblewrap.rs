@@ -43,6 +43,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn runs(&self, command: &str) -> bool {
+        self.command.starts_with(command)
+    }
+
     fn is_there(&self) -> bool {
         stat(self.id).is_some_and(|(_, started)| started == self.started)
     }
@@ -84,7 +88,7 @@ pub(crate) async fn until_runs(id: u32, command: &str) -> Vec<Process> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let processes = below(id);
-        if processes.iter().any(|process| process.command.starts_with(command)) {
+        if processes.iter().any(|process| process.runs(command)) {
             return processes;
         }
         assert!(Instant::now() < deadline, "nothing runs {command}: {processes:?}");

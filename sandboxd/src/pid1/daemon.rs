@@ -14,7 +14,7 @@ use sandboxd::{
 
 use super::capture::Captured;
 use super::job::RunningJob;
-use super::kernel::{self, ChildNews, OomCounter, Reaped};
+use super::kernel::{self, ChildNews, OomCounter, Reaped, Reaper};
 use super::outbox::Outbox;
 use super::outcomes::{Outcome, Outcomes};
 
@@ -37,6 +37,7 @@ pub(crate) struct Daemon {
     to_report: VecDeque<u32>,
     job: Option<RunningJob>,
     children: ChildNews,
+    reaper: Reaper,
     oom: OomCounter,
     buffer: Box<[u8; MAX_DATA_BYTES]>,
 }
@@ -49,7 +50,8 @@ struct Ready {
 }
 
 impl Daemon {
-    pub(crate) fn new(orphan_grace: Duration) -> io::Result<Self> {
+    /// `reaper` is to leave alone what is not a job's.
+    pub(crate) fn new(orphan_grace: Duration, reaper: Reaper) -> io::Result<Self> {
         kernel::do_not_block(stdout())?;
         Ok(Self {
             orphan_grace,
@@ -61,6 +63,7 @@ impl Daemon {
             to_report: VecDeque::new(),
             job: None,
             children: ChildNews::new()?,
+            reaper,
             oom: OomCounter::new(),
             buffer: Box::new([0; MAX_DATA_BYTES]),
         })
@@ -213,7 +216,8 @@ impl Daemon {
         if Instant::now() >= job.deadline {
             job.end_with(Ending::TimedOut);
         }
-        if reap_dead(job) == Left::Nobody || !job.is_running() && sweep(job) == Left::Nobody {
+        let reaper = self.reaper;
+        if reap_dead(job, reaper) == Left::Nobody || !job.is_running() && sweep(job, reaper) == Left::Nobody {
             job.end_with(Ending::Cancelled);
             job.all_dead();
             job.read_output(&mut self.buffer[..], &mut self.outbox);
@@ -252,9 +256,9 @@ enum Left {
     Nobody,
 }
 
-fn reap_dead(job: &mut RunningJob) -> Left {
+fn reap_dead(job: &mut RunningJob, reaper: Reaper) -> Left {
     loop {
-        match kernel::reap() {
+        match reaper.reap() {
             Reaped::Child(child, status) => job.child_died(child, status),
             Reaped::NoneDead => return Left::Somebody,
             Reaped::NoneLeft => return Left::Nobody,
@@ -263,7 +267,7 @@ fn reap_dead(job: &mut RunningJob) -> Left {
 }
 
 /// Kills all that is left of the job. What is dying still is waited for in later turns.
-fn sweep(job: &mut RunningJob) -> Left {
+fn sweep(job: &mut RunningJob, reaper: Reaper) -> Left {
     kernel::kill_everything();
-    reap_dead(job)
+    reap_dead(job, reaper)
 }

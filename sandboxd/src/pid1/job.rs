@@ -10,7 +10,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,10 +29,6 @@ const STDERR_CAP_BYTES: usize = 16 * 1024;
 
 /// How many pieces of an output are read before everything else has its turn again.
 const PIECES_A_TURN: usize = 16;
-
-/// Children are this much likelier than sandboxd to be chosen when the kernel kills for want of memory. Raising it
-/// needs no privilege.
-const OOM_SCORE_OF_CHILDREN: &[u8] = b"500";
 
 pub(crate) struct RunningJob {
     pub(crate) number: u32,
@@ -265,29 +260,14 @@ fn spawn_shell(job: &Job, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Res
     // After "--" a script that begins with a dash is a script; "bash" is the name in its error messages.
     command.args(["-c", "--", &job.script, "bash"]);
     command.current_dir(usable_cwd(&job.cwd)).stdin(stdin).stdout(stdout).stderr(stderr);
-    let in_child = || {
-        rustix::process::setsid()?;
-        // Nobody may write to an undumpable process's files, itself included. After exec it is dumpable anyway.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
-        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-        if let Ok(score) = rustix::fs::open("/proc/self/oom_score_adj", flags, rustix::fs::Mode::empty()) {
-            // Without it the kernel may choose sandboxd, and the node starts another sandbox.
-            let _ = rustix::io::write(score, OOM_SCORE_OF_CHILDREN);
-        }
-        Ok(())
-    };
-    // SAFETY: between fork and exec only system calls are made: nothing is allocated, no lock is taken.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(in_child);
-    }
+    kernel::begin_apart(&mut command, false);
     let shell = command.spawn()?;
     Pid::from_raw(shell.id() as i32).ok_or_else(|| io::Error::other("the shell has no process id"))
 }
 
 /// `cwd`, made anew when a command removed it. The root when it can't be entered: a model that put a file in its
 /// place must be able to run the command that removes the file.
-fn usable_cwd(cwd: &str) -> &str {
+pub(crate) fn usable_cwd(cwd: &str) -> &str {
     let can_enter = || {
         let stat = rustix::fs::stat(cwd)?;
         rustix::fs::access(cwd, rustix::fs::Access::EXEC_OK)?;

@@ -2,14 +2,30 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
 /// Where a cgroup counts the processes that were killed for want of memory: version 2, then version 1.
 const OOM_COUNTERS: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
+
+/// Children are this much likelier than sandboxd to be chosen when the kernel kills for want of memory. Raising it
+/// needs no privilege.
+const OOM_SCORE_OF_CHILDREN: &[u8] = b"500";
+
+/// The kernel's `__WNOTHREAD`: of this process's children those of the calling thread alone.
+const OF_THIS_THREAD: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
+
+/// How often the processes of a session are looked for to be killed: those that were being started a moment ago are found
+/// then. What is left of one that does nothing but start others is killed with what a job leaves.
+const SESSION_ROUNDS: usize = 8;
+
+/// More than `/proc/N/stat` tells.
+const MAX_STAT_BYTES: usize = 2048;
 
 /// Out of reach of the commands, which run under the same user: no debugger, no `/proc/1/mem`, no `/proc/1/fd`.
 /// And for all that it starts: no set-user-id program gives anything.
@@ -19,13 +35,16 @@ pub(crate) fn harden() -> io::Result<()> {
     Ok(())
 }
 
-/// Closes what it was started with beside its three streams. Whatever the one who starts it has open, a file or a
-/// socket of the host, would be inherited by the commands. To be called before anything is opened.
-pub(crate) fn close_inherited() -> io::Result<()> {
+/// Closes what it was started with beside its three streams and `kept`, of which it becomes the owner. Whatever the one who
+/// starts it has open, a file or a socket of the host, would be inherited by the commands. To be called before anything is
+/// opened.
+pub(crate) fn close_inherited(kept: Option<RawFd>) -> io::Result<Option<OwnedFd>> {
     const STREAMS: i32 = 3;
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
     let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= STREAMS) {
+    for descriptor in
+        open.into_iter().filter(|descriptor| *descriptor >= STREAMS && Some(*descriptor) != kept)
+    {
         // SAFETY: nothing in this process owns one yet. The one that the list was read from is closed already: the
         // kernel refuses to close it again, and that is all.
         #[allow(unsafe_code)]
@@ -33,7 +52,36 @@ pub(crate) fn close_inherited() -> io::Result<()> {
             rustix::io::close(descriptor);
         }
     }
-    Ok(())
+    let Some(kept) = kept.filter(|kept| *kept >= STREAMS) else { return Ok(None) };
+    // SAFETY: nothing in this process owns it yet. One that is not open is found by the call below, and never closed.
+    #[allow(unsafe_code)]
+    let kept = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(kept) });
+    rustix::io::fcntl_setfd(&*kept, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(Some(std::mem::ManuallyDrop::into_inner(kept)))
+}
+
+/// How every process begins that sandboxd starts: in a session of its own, with its standard input for a terminal if that
+/// is one.
+pub(crate) fn begin_apart(command: &mut Command, has_terminal: bool) {
+    let in_child = move || {
+        rustix::process::setsid()?;
+        if has_terminal {
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
+        // Nobody may write to an undumpable process's files, itself included. After exec it is dumpable anyway.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+        if let Ok(score) = rustix::fs::open("/proc/self/oom_score_adj", flags, rustix::fs::Mode::empty()) {
+            // Without it the kernel may choose sandboxd, and the node starts another sandbox.
+            let _ = rustix::io::write(score, OOM_SCORE_OF_CHILDREN);
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made: nothing is allocated, no lock is taken.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(in_child);
+    }
 }
 
 /// SIGKILL to every process but this one. The kernel sends it under the lock that a fork needs, so no process slips
@@ -43,6 +91,43 @@ pub(crate) fn kill_everything() {
     let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
 }
 
+/// SIGKILL to every process of a session. One that has left it for a session of its own is not found.
+pub(crate) fn kill_session(session: Pid) {
+    for _ in 0..SESSION_ROUNDS {
+        let mut is_empty = true;
+        for process in processes().filter(|process| is_alive_in(*process, session)) {
+            is_empty = false;
+            let _ = rustix::process::kill_process(process, Signal::KILL);
+        }
+        if is_empty {
+            return;
+        }
+    }
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    entries.filter_map(number).filter_map(Pid::from_raw)
+}
+
+fn is_alive_in(process: Pid, session: Pid) -> bool {
+    let mut stat = [0; MAX_STAT_BYTES];
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let read = File::open(path).and_then(|file| file.read_at(&mut stat, 0)).unwrap_or(0);
+    let alive = session_in(&String::from_utf8_lossy(&stat[..read]));
+    alive == Some(session.as_raw_nonzero().get())
+}
+
+/// The session in a line of `/proc/N/stat`; `None` when the process is dead.
+fn session_in(stat: &str) -> Option<i32> {
+    // The name in parentheses may hold anything.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
+    let is_alive = !matches!(fields.next()?, "Z" | "X" | "x");
+    // Between them the parent and the process group.
+    fields.nth(2)?.parse().ok().filter(|_| is_alive)
+}
+
 pub(crate) enum Reaped {
     Child(Pid, WaitStatus),
     /// Children are left, none of them dead.
@@ -50,13 +135,25 @@ pub(crate) enum Reaped {
     NoneLeft,
 }
 
-pub(crate) fn reap() -> Reaped {
-    loop {
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => return Reaped::Child(pid, status),
-            Ok(None) => return Reaped::NoneDead,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Reaped::NoneLeft,
+/// Takes the dead children of jobs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reaper(WaitOptions);
+
+impl Reaper {
+    /// `beside_visits`: another thread has children of its own.
+    pub(crate) fn new(beside_visits: bool) -> Self {
+        let whose = if beside_visits { OF_THIS_THREAD } else { WaitOptions::empty() };
+        Self(WaitOptions::NOHANG | whose)
+    }
+
+    pub(crate) fn reap(self) -> Reaped {
+        loop {
+            match rustix::process::wait(self.0) {
+                Ok(Some((pid, status))) => return Reaped::Child(pid, status),
+                Ok(None) => return Reaped::NoneDead,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Reaped::NoneLeft,
+            }
         }
     }
 }
@@ -136,5 +233,13 @@ mod tests {
         assert_eq!(kills_in("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
         assert_eq!(kills_in("oom_kill_disable 0\nunder_oom 0\noom_kill 41\n"), 41);
         assert_eq!(kills_in(""), 0);
+    }
+
+    #[test]
+    fn a_session_is_read_whatever_the_name() {
+        assert_eq!(session_in("12 (a) b) S 1 12 7 34816 12 0"), Some(7));
+        assert_eq!(session_in("12 (sh) Z 1 12 7 0 -1 0"), None);
+        assert_eq!(session_in("12 (sh) S 1"), None);
+        assert_eq!(session_in(""), None);
     }
 }

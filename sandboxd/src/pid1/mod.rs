@@ -1,17 +1,20 @@
 //! The parts of the program: [`kernel`] is what it asks of Linux, [`capture`] what is kept of an output, [`job`] one
 //! running job and its pipes, [`outbox`] what waits to be sent, [`outcomes`] what ended and is not acknowledged,
-//! [`daemon`] the loop that ties them together. Beside it, on a thread of its own, goes the [`relay`] to the node's network
-//! proxy, in a sandbox that may use it.
+//! [`daemon`] the loop that ties them together. Beside it, each on a thread of its own, go the [`relay`] to the node's network
+//! proxy, in a sandbox that may use it, and a person's [`visits`], each of which is a [`guest`], where the node lets them in so.
 
 mod capture;
 mod daemon;
+mod guest;
 mod job;
 mod kernel;
 mod outbox;
 mod outcomes;
 mod pipe;
 mod relay;
+mod visits;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use kernel::{close_inherited, harden};
+pub(crate) use kernel::{Reaper, close_inherited, harden};
 pub(crate) use relay::start_relay;
+pub(crate) use visits::start_visits;
