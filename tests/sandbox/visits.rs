@@ -128,7 +128,9 @@ async fn a_visitor_has_a_terminal_of_the_sandbox() {
     for words in ["41 123\r\n/dev/pts/0\r\nxterm-256color\r\nx\r\n", "0 1 2 3\r\n"] {
         assert!(said.contains(words), "{words:?} in {said:?}");
     }
-    type_in(&mut visit, "bash -c 'echo wa''iting; sleep 1000'\r").await;
+    // Not a shell, which may lose the signal while it starts another program.
+    let waits = "python3 -c 'import time; print(\"wai\" + \"ting\", flush=True); time.sleep(1000)'\r";
+    type_in(&mut visit, waits).await;
     until(&mut visit, "waiting").await;
     // The shell itself goes on.
     type_in(&mut visit, "\u{3}").await;
