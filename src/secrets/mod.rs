@@ -34,7 +34,7 @@ impl Secrets {
     }
 
     /// Every secret in `bytes`, in ASCII or UTF-16, by its beginning; none overlaps another. It takes time in proportion
-    /// to their length: some milliseconds for a mebibyte, and up to a second for one that is made to be slow.
+    /// to their length: some 20 milliseconds for a mebibyte, and ten times as much for one that is made to be slow.
     pub fn find(&self, bytes: &[u8]) -> Vec<Finding> {
         let own: Vec<Own<'_>> =
             self.own.iter().map(|(what, value)| (*what, value.expose_secret().as_bytes())).collect();
