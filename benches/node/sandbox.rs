@@ -23,8 +23,7 @@ const STARTS: usize = 30;
 /// Docker's own ways are slow, and of these the middle is all that is wanted.
 const EXECS: usize = 30;
 /// The goals of the project. A command is to take a thirtieth of the time of `docker exec`.
-const MAX_ABOVE_HOST_BY_DOCKER_MS: f64 = 1.5;
-const MAX_ABOVE_HOST_BY_BUBBLEWRAP_MS: f64 = 1.0;
+const MAX_ABOVE_HOST_MS: f64 = 1.0;
 const MAX_SHARE_OF_EXEC_PERCENT: f64 = 3.3;
 const MAX_READY_MS: f64 = 800.0;
 
@@ -164,10 +163,10 @@ async fn commands(docker: &dyn Sandboxes, bubblewrap: &dyn Sandboxes, task: &Tas
     vec![
         Figure::in_ms("`true` by bash -c on the host", None, &host),
         Figure::in_ms("`true` in a Docker sandbox", None, &in_docker),
-        above_host(MAX_ABOVE_HOST_BY_DOCKER_MS, above_docker),
+        above_host(MAX_ABOVE_HOST_MS, above_docker),
         share(&in_docker),
         Figure::in_ms("`true` in a bubblewrap sandbox", None, &in_bubblewrap),
-        above_host(MAX_ABOVE_HOST_BY_BUBBLEWRAP_MS, above_bubblewrap),
+        above_host(MAX_ABOVE_HOST_MS, above_bubblewrap),
         share(&in_bubblewrap),
         by_program,
         Figure::in_ms("`true` by the Engine API's exec", None, &by_interface),
