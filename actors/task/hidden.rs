@@ -1,7 +1,7 @@
 //! What stands in a text and a person who reads it does not see: control signs and terminal escapes, signs that have no
 //! width or turn the direction of the line, and HTML comments. All of it is taken out before a model or a terminal gets
 //! the text, so that nobody is told what nobody could read. The one place for it, used everywhere; what else the page of a
-//! Markdown text does not show is taken out in [`super::unseen`].
+//! Markdown text does not show is taken out in `unseen`.
 
 /// Stands for an HTML comment that nothing closes: a page shows nothing behind its beginning.
 const UNCLOSED: &str = "[the rest stands in a comment that is not closed, and was left out]";

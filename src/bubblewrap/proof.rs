@@ -181,6 +181,24 @@ mod tests {
     const GOOD: &str = "identity 1000 1000 1000\ncapabilities 0000000000000000\nnew privileges 1\nfilter 2\n\
                         limits 512 16384 0 2097152\ninterfaces lo\nnamespace refused\nprocesses few\n";
 
+    /// As it is with a node's user who is in more groups, none of which the sandbox's namespace knows.
+    #[test]
+    fn groups_that_are_unknown_inside_are_no_failing() {
+        if !rustix::process::geteuid().is_root() {
+            return println!("skipped: only root can be who it wants");
+        }
+        let (question, _) = TRIAL.split_once("\nsed ").unwrap();
+        let identity_of = |groups: &str| {
+            let user = USER_ID.to_string();
+            let mut command = std::process::Command::new("setpriv");
+            command.args(["--reuid", &user, "--regid", &user, "--groups", groups, "bash", "-c", question]);
+            let said = String::from_utf8(command.current_dir("/").output().unwrap().stdout).unwrap();
+            said.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(identity_of("1000,65534"), "identity 1000 1000 1000");
+        assert_eq!(identity_of("1000,0"), "identity 1000 1000 1000 0");
+    }
+
     #[test]
     fn each_failing_is_found_and_so_is_silence() {
         let options = super::super::options::tests::options();
