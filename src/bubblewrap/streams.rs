@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use rustix::fs::{FileType, OFlags};
 use rustix::termios::Winsize;
 use sandboxd::visit::Answer;
-use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{mpsc, watch};
 
@@ -120,9 +119,9 @@ impl Stream {
 
     /// Never returns at its end: the process itself says when it has ended. Can be given up.
     async fn next(&mut self) -> Vec<u8> {
-        if let Some(receiver) = &mut self.0 {
+        if let Some(receiver) = &self.0 {
             let mut bytes = vec![0; MAX_PIECE_BYTES];
-            if let Ok(read @ 1..) = receiver.read(&mut bytes).await {
+            if let Ok(read @ 1..) = read_some(receiver, &mut bytes).await {
                 bytes.truncate(read);
                 return bytes;
             }
@@ -142,6 +141,18 @@ impl Stream {
             total += read;
             (read > 0 && total <= MAX_LEFT_BYTES).then_some(bytes)
         })
+    }
+}
+
+/// Not by `AsyncRead`: that takes a buffer which is not filled for the end of what is there, and waits for more to come. A
+/// terminal hands out its output in portions.
+async fn read_some(receiver: &Receiver, bytes: &mut [u8]) -> io::Result<usize> {
+    loop {
+        receiver.readable().await?;
+        match receiver.try_read(bytes) {
+            Err(problem) if problem.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
     }
 }
 

@@ -16,6 +16,10 @@ use crate::sandbox::common::{
 };
 use crate::sandbox::program;
 
+/// Of all sandboxes together: the limit counts a user's, and each sandbox is bounded by `pids_limit`. Podman's own default
+/// may be more than it may set itself, and then it starts nothing.
+const PODMAN_PROCESSES: i64 = 16 * 1024;
+
 const NODE_LABEL: &str = "bzzz.node";
 const TASK_LABEL: &str = "bzzz.task";
 const EPOCH_LABEL: &str = "bzzz.epoch";
@@ -148,11 +152,7 @@ fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -
         memory_swap: memory,
         nano_cpus: Some((options.cpus * 1e9) as i64),
         pids_limit: Some(i64::from(options.pids)),
-        ulimits: Some(vec![
-            ulimit("nofile", MAX_OPEN_FILES as i64),
-            ulimit("core", 0),
-            ulimit("fsize", (options.work_bytes.max(options.home_bytes) + FILE_SIZE_MARGIN_BYTES) as i64),
-        ]),
+        ulimits: Some(ulimits(options, files.is_podman)),
         // Where it may write.
         readonly_rootfs: Some(true),
         shm_size: Some(SHM_BYTES as i64),
@@ -167,6 +167,19 @@ fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -
         auto_remove: Some(true),
         ..HostConfig::default()
     }
+}
+
+fn ulimits(options: &DockerOptions, is_podman: bool) -> Vec<ResourcesUlimits> {
+    let largest_file = options.work_bytes.max(options.home_bytes) + FILE_SIZE_MARGIN_BYTES;
+    let mut ulimits = vec![
+        ulimit("nofile", MAX_OPEN_FILES as i64),
+        ulimit("core", 0),
+        ulimit("fsize", largest_file as i64),
+    ];
+    if is_podman {
+        ulimits.push(ulimit("nproc", PODMAN_PROCESSES));
+    }
+    ulimits
 }
 
 fn read_only(source: &Path, target: &str) -> Mount {
