@@ -82,12 +82,12 @@ pub(super) struct Files {
 
 impl Files {
     /// The options of a file system in memory. Docker's own default would be noexec, where nothing that was built could be
-    /// run. Podman knows no owner, so that anybody in the sandbox may write, and no number of files: there the memory
-    /// alone bounds them.
+    /// run. Podman gives it to the sandbox's user when told `U`, and knows no number of files: there the memory alone bounds
+    /// them.
     fn tmpfs(&self, bytes: u64, mode: &str) -> String {
         let every = format!("rw,exec,nosuid,nodev,size={bytes}");
         match self.is_podman {
-            true => format!("{every},mode=1777"),
+            true => format!("{every},mode={mode},U"),
             false => {
                 let files = bytes / BYTES_A_FILE;
                 format!("{every},nr_inodes={files},uid={USER_ID},gid={USER_ID},mode={mode}")
