@@ -71,6 +71,26 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
+/// Makes a test for each backend of a function that takes the place to work in.
+macro_rules! on_each_backend {
+    ($attacks:ident) => {
+        #[tokio::test]
+        async fn docker() {
+            if let Some(place) = crate::place::Place::docker() {
+                $attacks(&place).await;
+            }
+        }
+
+        #[tokio::test]
+        async fn bubblewrap() {
+            if let Some(place) = crate::place::Place::bubblewrap() {
+                $attacks(&place).await;
+            }
+        }
+    };
+}
+pub(crate) use on_each_backend;
+
 #[test]
 fn every_attack_is_counted_and_has_a_name_of_its_own() {
     let commands = commands::names();

@@ -8,6 +8,7 @@ use bzzz_actors::ports::sandbox::{Purpose, Sandbox};
 use bzzz_actors::task::{ConnectionOutcome, TaskEvent};
 
 use crate::internet::{HOST, Stage, node};
+use crate::on_each_backend;
 use crate::place::{Place, output};
 
 /// What is sent, as Python writes bytes, and how the answer begins. `HOST` is the one that is allowed.
@@ -100,16 +101,4 @@ async fn try_all(place: &Place) {
     networks.close().await;
 }
 
-#[tokio::test]
-async fn docker() {
-    if let Some(place) = Place::docker() {
-        try_all(&place).await;
-    }
-}
-
-#[tokio::test]
-async fn bubblewrap() {
-    if let Some(place) = Place::bubblewrap() {
-        try_all(&place).await;
-    }
-}
+on_each_backend!(try_all);

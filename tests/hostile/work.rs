@@ -9,6 +9,7 @@ use bzzz_actors::task::Sha;
 
 use crate::fixture::{Fixture, repo, task};
 use crate::git::Git;
+use crate::on_each_backend;
 use crate::place::{Place, output};
 
 /// Attacks after which the work comes out as if there had been none.
@@ -219,16 +220,4 @@ async fn try_all(place: &Place) {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-#[tokio::test]
-async fn docker() {
-    if let Some(place) = Place::docker() {
-        try_all(&place).await;
-    }
-}
-
-#[tokio::test]
-async fn bubblewrap() {
-    if let Some(place) = Place::bubblewrap() {
-        try_all(&place).await;
-    }
-}
+on_each_backend!(try_all);
