@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pid1::{Daemon, Reaper, close_inherited, harden, start_relay, start_visits};
+use pid1::{Daemon, Reaper, close_inherited, harden, ignore_nothing, start_relay, start_visits};
 
 const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER [--proxy SOCKET] [--visits DESCRIPTOR]";
 
@@ -48,6 +48,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
 
 fn run(arguments: Arguments) -> io::Result<()> {
     let visits = close_inherited(arguments.visits)?;
+    ignore_nothing()?;
     harden()?;
     // Before the first command, which could take its port.
     if let Some(proxy) = arguments.proxy {

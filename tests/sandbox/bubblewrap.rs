@@ -33,6 +33,17 @@ async fn refused(place: &Place, program: PathBuf) -> String {
     text
 }
 
+/// As it is with one that a script started in its background, or nohup did.
+#[test]
+fn what_a_node_ignores_its_commands_do_not() {
+    let test = "commands::bubblewrap::a_command_ignores_no_signal";
+    let script = "trap '' HUP INT QUIT USR1; exec \"$0\" --exact \"$1\"";
+    let this = std::env::current_exe().unwrap();
+    let output = Command::new("sh").args(["-c", script]).arg(this).arg(test).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test]
 async fn the_backend_describes_itself() {
     let Some(place) = Place::bubblewrap() else { return };

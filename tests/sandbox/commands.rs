@@ -10,6 +10,7 @@ use crate::place::{Place, output, request, run, text};
 crate::on_each_backend! {
     an_ending_and_an_output_arrive_as_they_are,
     every_command_starts_anew_in_the_work_tree,
+    a_command_ignores_no_signal,
     of_a_flood_the_beginning_and_the_end_are_kept,
     a_full_disk_fails_the_command_and_no_more,
     a_command_that_no_shell_can_read_is_refused,
@@ -68,6 +69,13 @@ async fn every_command_starts_anew_in_the_work_tree(place: &Place) {
     output(&*sandbox, 7, "cd /; rmdir /work/repo; touch /work/repo").await;
     assert_eq!(output(&*sandbox, 8, "pwd; rm /work/repo").await, "/\n");
     assert_eq!(output(&*sandbox, 9, "pwd").await, "/work/repo\n");
+}
+
+async fn a_command_ignores_no_signal(place: &Place) {
+    let sandbox = place.start().await;
+    // The C library has numbers behind these for itself.
+    let ignored = r"echo $((0x$(sed -n 's/^SigIgn:\t//p' /proc/self/status) & 0x7fffffff))";
+    assert_eq!(output(&*sandbox, 1, ignored).await, "0\n");
 }
 
 async fn of_a_flood_the_beginning_and_the_end_are_kept(place: &Place) {

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
@@ -33,6 +34,27 @@ pub(crate) fn harden() -> io::Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
+}
+
+/// What the one who starts it ignores, the commands would ignore too: a node in a script's background, or under nohup, so
+/// ignores interruptions. A signal that is handled is at its default again after exec.
+pub(crate) fn ignore_nothing() -> io::Result<()> {
+    for signal in ignored_in(&std::fs::read_to_string("/proc/self/status")?) {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
+/// The signals that `/proc/N/status` tells as ignored and that can be handled. Not SIGPIPE: the standard library ignores it
+/// here and gives it back to what it starts.
+fn ignored_in(status: &str) -> impl Iterator<Item = i32> {
+    const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let is_fixed = |signal: &i32| {
+        signal_hook::consts::FORBIDDEN.contains(signal) || *signal == signal_hook::consts::SIGPIPE
+    };
+    SIGNALS.filter(move |signal| mask >> (signal - 1) & 1 == 1 && !is_fixed(signal))
 }
 
 /// Closes what it was started with beside its three streams and `kept`, of which it becomes the owner. Whatever the one who
@@ -233,6 +255,14 @@ mod tests {
         assert_eq!(kills_in("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
         assert_eq!(kills_in("oom_kill_disable 0\nunder_oom 0\noom_kill 41\n"), 41);
         assert_eq!(kills_in(""), 0);
+    }
+
+    #[test]
+    fn ignored_signals_are_read_but_for_those_that_stay_as_they_are() {
+        let ignored = |text: &str| ignored_in(text).collect::<Vec<_>>();
+        assert_eq!(ignored("SigBlk:\tff\nSigIgn:\t0000000000001107\nSigCgt:\tff\n"), [1, 2, 3]);
+        assert_eq!(ignored("SigIgn:\tffffffff00000000\n"), [0; 0]);
+        assert_eq!(ignored("Name:\tx\n"), [0; 0]);
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod relay;
 mod visits;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use kernel::{Reaper, close_inherited, harden};
+pub(crate) use kernel::{Reaper, close_inherited, harden, ignore_nothing};
 pub(crate) use relay::start_relay;
 pub(crate) use visits::start_visits;
