@@ -17,5 +17,6 @@ pub mod ollama;
 pub mod sandbox;
 pub mod secrets;
 pub mod settings;
+mod socket;
 pub mod swarm;
 pub mod telemetry;

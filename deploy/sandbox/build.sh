@@ -101,7 +101,7 @@ say "importing it as $image"
 tar --create --numeric-owner --one-file-system --directory "$tree" . \
     | docker import \
         --change 'ENV HOME=/home/agent' \
-        --change 'ENV LANG=C.UTF-8' \
+        --change 'ENV LC_CTYPE=C.UTF-8' \
         --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' \
         --change 'USER 1000:1000' \
         --change 'WORKDIR /work' \

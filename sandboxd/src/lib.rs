@@ -14,7 +14,7 @@ pub use serde_bytes::ByteBuf;
 pub use message::{Ending, HostFrame, Input, Job, Output, Part, Refusal, SandboxFrame};
 
 /// Stands in the greeting of both sides. A node and a sandboxd of different versions do not talk.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The longest run of bytes in one `Input`, `Stdout` or `Kept` frame. Longer ones would only hold up the frames
 /// behind them; much shorter ones cost a system call each.

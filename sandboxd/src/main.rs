@@ -12,16 +12,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pid1::{Daemon, Reaper, close_inherited, harden, ignore_nothing, start_relay, start_visits};
+use pid1::{Daemon, Host, Reaper, close_inherited, harden, ignore_nothing, start_relay, start_visits};
 
-const USAGE: &str = "usage: sandboxd --orphan-grace-ms NUMBER [--proxy SOCKET] [--visits DESCRIPTOR]";
+const USAGE: &str =
+    "usage: sandboxd --orphan-grace-ms NUMBER [--direct SOCKET] [--proxy SOCKET] [--visits DESCRIPTOR]";
 
 /// As `sysexits.h` has it: the command was used incorrectly.
 const EXIT_USAGE: u8 = 64;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Arguments {
     orphan_grace: Duration,
+    /// The socket of a host that may want to be spoken to there. Without one there are only the standard streams.
+    direct: Option<PathBuf>,
     /// The socket of the node's network proxy. Without one there is no relay.
     proxy: Option<PathBuf>,
     /// The socket, already open, on which a person's visits are asked for. Without one there are none.
@@ -34,10 +37,11 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
     if flag != "--orphan-grace-ms" || milliseconds == 0 {
         return None;
     }
-    let mut read = Arguments { orphan_grace: Duration::from_millis(milliseconds), proxy: None, visits: None };
+    let mut read = Arguments { orphan_grace: Duration::from_millis(milliseconds), ..Arguments::default() };
     while let Some(flag) = arguments.next() {
         let value = arguments.next()?;
         match flag.as_str() {
+            "--direct" if read.direct.is_none() => read.direct = Some(value.into()),
             "--proxy" if read.proxy.is_none() => read.proxy = Some(value.into()),
             "--visits" if read.visits.is_none() => read.visits = Some(value.parse().ok()?),
             _ => return None,
@@ -58,7 +62,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
     if let Some(listener) = visits {
         start_visits(listener)?;
     }
-    Daemon::new(arguments.orphan_grace, reaper)?.run()
+    Daemon::new(arguments.orphan_grace, Host::new(arguments.direct)?, reaper)?.run()
 }
 
 fn main() -> ExitCode {
@@ -88,15 +92,11 @@ mod tests {
     fn arguments_are_read_strictly() {
         let read = |line: &str| read(line.split_whitespace().map(str::to_owned));
         let orphan_grace = Duration::from_millis(1500);
-        assert_eq!(
-            read("--orphan-grace-ms 1500"),
-            Some(Arguments { orphan_grace, proxy: None, visits: None })
-        );
-        let proxy = Some("/network/proxy".into());
-        let line = "--orphan-grace-ms 1500 --proxy /network/proxy";
-        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy: proxy.clone(), visits: None }));
-        let line = "--orphan-grace-ms 1500 --proxy /network/proxy --visits 7";
-        assert_eq!(read(line), Some(Arguments { orphan_grace, proxy, visits: Some(7) }));
+        let least = Arguments { orphan_grace, ..Arguments::default() };
+        assert_eq!(read("--orphan-grace-ms 1500"), Some(least));
+        let (direct, proxy) = (Some("/node/direct".into()), Some("/network/proxy".into()));
+        let line = "--orphan-grace-ms 1500 --direct /node/direct --proxy /network/proxy --visits 7";
+        assert_eq!(read(line), Some(Arguments { orphan_grace, direct, proxy, visits: Some(7) }));
         for bad in [
             "",
             "--orphan-grace-ms",
@@ -107,6 +107,7 @@ mod tests {
             "--orphan-grace-ms 1 --other /x",
             "--orphan-grace-ms 1 --proxy /x y",
             "--proxy /x --orphan-grace-ms 1",
+            "--orphan-grace-ms 1 --direct /x --direct /x",
             "--orphan-grace-ms 1 --visits",
             "--orphan-grace-ms 1 --visits x",
             "--orphan-grace-ms 1 --visits 7 --visits 8",

@@ -11,9 +11,13 @@ use serde_bytes::ByteBuf;
 pub enum HostFrame {
     /// The first frame of a connection. `nonce` comes back in the greeting, so that a host that attached again can
     /// tell the answer from what was still in the pipe.
+    ///
+    /// `directly`: the greeting and all that follows is to go over the socket that sandboxd was told of at its start, if it
+    /// can be connected to. There the nonce shows that it is sandboxd who connects.
     Hello {
         version: u16,
         nonce: u64,
+        directly: bool,
     },
     Run(Job),
     /// At most [`crate::MAX_DATA_BYTES`], and at most [`crate::INPUT_WINDOW_BYTES`] ahead of `InputTaken`.

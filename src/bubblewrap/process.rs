@@ -14,7 +14,7 @@ use bzzz_actors::ports::sandbox::SandboxError;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use super::arguments::{
     ABSENT_CALLS_FD, ALLOWED_CALLS_FD, FIRST_FILE_FD, INFO_FD, SANDBOXD_FD, VISITS_FD, arguments, files,
 };
 use super::options::BubblewrapOptions;
+use crate::sandbox::Streams;
 use crate::sandbox::program::SANDBOXD;
 
 /// From the start of bubblewrap to its word that the sandbox's namespaces are there. It takes milliseconds.
@@ -63,12 +64,6 @@ pub(super) struct Process {
     last_words: Arc<LastWords>,
 }
 
-/// Both directions of the conversation with sandboxd.
-pub(super) struct Streams {
-    pub(super) reader: ChildStdout,
-    pub(super) writer: ChildStdin,
-}
-
 /// What a sandbox is started with.
 pub(super) struct Start {
     pub(super) program: PathBuf,
@@ -99,7 +94,7 @@ impl Process {
         let streams = match (watcher.stdout.take(), watcher.stdin.take(), watcher.stderr.take()) {
             (Some(reader), Some(writer), Some(said)) => {
                 tokio::spawn(listen(said, last_words.clone()));
-                Streams { reader, writer }
+                Streams::new(reader, writer)
             }
             _ => return Err(no_room("it has no streams")),
         };

@@ -7,10 +7,10 @@ use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
 
 use super::entrance::Entrance;
 use super::options::BubblewrapOptions;
-use super::process::{Process, Streams};
+use super::process::Process;
 use super::{Standing, lock};
 use crate::network::Network;
-use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions, common};
+use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions, Streams, common};
 
 /// Under which spec a sandbox stands, and among which.
 pub(super) struct Place {
@@ -44,7 +44,7 @@ pub(super) async fn open(
     let name = format!("{name} (process {})", process.id.as_raw_nonzero());
     let processes = Processes { name, process, place, entrance: Mutex::new(entrance) };
     let temp_dir = options.temp_dir.clone();
-    EnclosedSandbox::open(processes, streams.reader, streams.writer, session_options, temp_dir, network).await
+    EnclosedSandbox::open(processes, streams, session_options, temp_dir, network).await
 }
 
 #[async_trait]

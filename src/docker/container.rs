@@ -9,6 +9,7 @@ use bollard::models::{
 use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
 use bzzz_actors::task::Epoch;
 
+use super::direct;
 use super::options::DockerOptions;
 use crate::network;
 use crate::sandbox::common::{
@@ -96,16 +97,27 @@ impl Files {
     }
 }
 
-/// `network` is the folder of the proxy's socket, for a sandbox that may use it.
+/// Those of this host, with sockets in them, that a container is to have.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Folders<'a> {
+    /// The node's own, where its daemon is this host's.
+    pub(super) direct: Option<&'a Path>,
+    /// The network proxy's, for a sandbox that may use it.
+    pub(super) network: Option<&'a Path>,
+}
+
 pub(super) fn body(
     spec: &SandboxSpec,
     options: &DockerOptions,
     files: &Files,
-    network: Option<&Path>,
+    folders: Folders<'_>,
 ) -> ContainerCreateBody {
     let mut arguments = program::arguments(options.orphan_grace);
     let mut environment = ENVIRONMENT.map(|(name, value)| format!("{name}={value}")).to_vec();
-    if network.is_some() {
+    if folders.direct.is_some() {
+        arguments.extend(direct::arguments());
+    }
+    if folders.network.is_some() {
         arguments.extend(program::proxy_arguments());
         environment.extend(network::environment().iter().map(|(name, value)| format!("{name}={value}")));
     }
@@ -128,15 +140,15 @@ pub(super) fn body(
         stdin_once: Some(false),
         // sandboxd has nothing to end in order, and takes no other: a daemon that stops would wait for it for 10 s.
         stop_signal: Some("SIGKILL".to_owned()),
-        host_config: Some(host_config(options, files, network)),
+        host_config: Some(host_config(options, files, folders)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -> HostConfig {
+fn host_config(options: &DockerOptions, files: &Files, folders: Folders<'_>) -> HostConfig {
     let sandboxd = files.sandboxd.as_deref().map(|file| read_only(file, SANDBOXD));
-    // A folder, not the socket in it: a node that comes back makes a new socket there.
-    let network = network.map(|folder| read_only(folder, network::MOUNT));
+    let direct = folders.direct.map(|folder| read_only(folder, direct::MOUNT));
+    let network = folders.network.map(|folder| read_only(folder, network::MOUNT));
     let memory = Some(options.memory_bytes as i64);
     HostConfig {
         runtime: options.runtime.clone(),
@@ -161,7 +173,7 @@ fn host_config(options: &DockerOptions, files: &Files, network: Option<&Path>) -
             ("/tmp".to_owned(), files.tmpfs(options.tmp_bytes, "1777")),
             (HOME.to_owned(), files.tmpfs(options.home_bytes, "0755")),
         ])),
-        mounts: Some(sandboxd.into_iter().chain(network).collect()),
+        mounts: Some(sandboxd.into_iter().chain(direct).chain(network).collect()),
         // What stays of it: nothing.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         auto_remove: Some(true),
@@ -222,7 +234,7 @@ mod tests {
     fn a_daemon_elsewhere_is_given_nothing_of_this_host() {
         let options = super::super::options::tests::options();
         let files = Files { image: "bzzz-sandboxd:1".to_owned(), sandboxd: None, ..files() };
-        let body = body(&spec(), &options, &files, None);
+        let body = body(&spec(), &options, &files, Folders::default());
         assert_eq!(body.image.as_deref(), Some("bzzz-sandboxd:1"));
         assert_eq!(body.entrypoint, Some(vec![SANDBOXD.to_owned()]));
         let host = body.host_config.unwrap();
@@ -243,7 +255,7 @@ mod tests {
     fn without_an_allow_list_nothing_of_the_proxy_is_there() {
         let options = super::super::options::tests::options();
         let body = |network| {
-            let body = body(&spec(), &options, &files(), network);
+            let body = body(&spec(), &options, &files(), Folders { network, ..Folders::default() });
             let mounts = body.host_config.unwrap().mounts.unwrap().len();
             let has_variables = body.env.unwrap().iter().any(|it| it.to_ascii_lowercase().contains("proxy"));
             (mounts, has_variables, body.cmd.unwrap().contains(&"--proxy".to_owned()))
@@ -255,8 +267,8 @@ mod tests {
     #[test]
     fn the_host_is_out_of_reach() {
         let options = super::super::options::tests::options();
-        let network = Some(Path::new("/data/network/1"));
-        let host = body(&spec(), &options, &files(), network).host_config.unwrap();
+        let (direct, network) = (Some(Path::new("/data/direct/1")), Some(Path::new("/data/network/1")));
+        let host = body(&spec(), &options, &files(), Folders { direct, network }).host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));

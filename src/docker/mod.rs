@@ -2,17 +2,18 @@
 //!
 //! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; `container` says what each is made
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
-//! start, so that no word is missed. The daemon may be another machine's: `address` says which are taken, `transport` how
+//! start, so that no word is missed, or over a shorter way that it is offered there: `direct`. The daemon may be another machine's: `address` says which are taken, `transport` how
 //! they are reached, and `layer` how sandboxd comes to them.
 //!
-//! Invariants: no credential, no host path but sandboxd's own read-only file and, for a repository with an
-//! allow-list, the folder of the network proxy's socket; no network interface, no capability. A container
+//! Invariants: no credential, no host path but, read only, sandboxd's own file, the folder of the node's socket and, for a
+//! repository with an allow-list, that of the network proxy's; no network interface, no capability. A container
 //! whose node is gone ends by itself and is removed by the daemon.
 
 mod address;
 mod client;
 mod container;
 mod context;
+mod direct;
 mod elsewhere;
 mod layer;
 mod options;
@@ -41,8 +42,9 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::address::{Address, AddressError};
 use self::client::{Daemon, explain, is_missing};
-use self::container::Files;
+use self::container::{Files, Folders};
 pub(crate) use self::context::{certificates_for, found_host};
+use self::direct::{DirectSocket, DirectSockets};
 use self::layer::Base;
 pub use self::options::DockerOptions;
 pub(crate) use self::options::{MIN_FREE_BYTES, least_memory};
@@ -59,6 +61,7 @@ pub struct DockerSandboxes {
     /// For those repositories that the operator decided otherwise for, by their names in lower case.
     of_repository: HashMap<String, DockerOptions>,
     networks: Option<Networks>,
+    direct: DirectSockets,
     /// Made at the first use that finds a daemon.
     daemon: OnceCell<Daemon>,
     is_podman: OnceCell<bool>,
@@ -78,10 +81,12 @@ impl DockerSandboxes {
         // Closed only means that waiting for it ends when it is empty.
         removals.close();
         let of_repository = HashMap::new();
+        let direct = DirectSockets::new(&options.data_dir);
         Ok(Self {
             options,
             of_repository,
             networks: None,
+            direct,
             daemon: OnceCell::new(),
             is_podman: OnceCell::new(),
             layering: Mutex::new(()),
@@ -194,14 +199,13 @@ impl DockerSandboxes {
         unfinished: &mut Unfinished,
         name: &str,
         spec: &SandboxSpec,
-        network: Option<&Network>,
+        folders: Folders<'_>,
     ) -> Result<(), SandboxError> {
         let options = self.options_for(spec);
-        let network = network.map(|network| network.folder.as_path());
         // An image with sandboxd in it may be removed by a node that has another one, just when it was found.
         for is_last in [daemon.address.is_here(), true] {
             let files = self.files(daemon, options).await?;
-            let body = container::body(spec, options, &files, network);
+            let body = container::body(spec, options, &files, folders);
             match unfinished.create(name, body).await {
                 Ok(()) => return Ok(()),
                 Err(error) if is_missing(&error) && is_last => break,
@@ -216,7 +220,8 @@ impl DockerSandboxes {
         &self,
         client: &Docker,
         name: &str,
-        streams: AttachContainerResults,
+        attached: AttachContainerResults,
+        direct: Option<DirectSocket>,
         network: Option<Network>,
     ) -> Result<DockerSandbox, SandboxError> {
         let options = SessionOptions {
@@ -224,7 +229,7 @@ impl DockerSandboxes {
             heartbeat: common::heartbeat(self.options.orphan_grace),
         };
         let temp_dir = self.options.temp_dir.clone();
-        sandbox::open(client.clone(), name.to_owned(), streams, options, temp_dir, network).await
+        sandbox::open(client.clone(), name.to_owned(), attached, direct, options, temp_dir, network).await
     }
 
     /// The image, as the daemon knows it.
@@ -350,14 +355,21 @@ impl Sandboxes for DockerSandboxes {
 
         let mut unfinished = Unfinished::new(client, &self.removals);
         let network = self.network(daemon, spec, &name)?;
-        self.create(daemon, &mut unfinished, &name, spec, network.as_ref()).await?;
-        let streams =
+        let direct = daemon.address.is_here().then(|| self.direct.make(&name)).transpose().map_err(|e| {
+            SandboxError::Unavailable(format!("no folder for the socket of {name} in the data folder: {e}"))
+        })?;
+        let folders = Folders {
+            direct: direct.as_ref().map(DirectSocket::folder),
+            network: network.as_ref().map(|network| network.folder.as_path()),
+        };
+        self.create(daemon, &mut unfinished, &name, spec, folders).await?;
+        let attached =
             sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
         client
             .start_container(&name, None::<StartContainerOptions>)
             .await
             .map_err(|e| explain("start a container", &e))?;
-        let sandbox = self.open(client, &name, streams, network).await?;
+        let sandbox = self.open(client, &name, attached, direct, network).await?;
         unfinished.finished();
         Ok(Arc::new(sandbox))
     }
@@ -372,9 +384,10 @@ impl Sandboxes for DockerSandboxes {
             return Ok(None);
         }
         match sandbox::attach(client, &name).await {
-            Ok(streams) => {
+            Ok(attached) => {
                 let network = self.network(daemon, spec, &name)?;
-                Ok(Some(Arc::new(self.open(client, &name, streams, network).await?)))
+                let direct = daemon.address.is_here().then(|| self.direct.of(&name));
+                Ok(Some(Arc::new(self.open(client, &name, attached, direct, network).await?)))
             }
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(explain("attach to a container", &error)),
@@ -413,6 +426,7 @@ impl Sandboxes for DockerSandboxes {
         if let Some(networks) = &self.networks {
             networks.sweep(&kept);
         }
+        self.direct.sweep(&kept);
         Ok(removed)
     }
 }

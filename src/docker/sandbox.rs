@@ -16,8 +16,9 @@ use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::client::{explain, is_conflict, is_missing};
+use super::direct::DirectSocket;
 use crate::network::Network;
-use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions};
+use crate::sandbox::{EnclosedSandbox, Enclosure, SessionOptions, Streams};
 
 /// How long a removal that the daemon has begun may take.
 pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +35,7 @@ pub struct Container {
     client: Docker,
     name: String,
     last_words: LastWords,
+    direct: Option<DirectSocket>,
 }
 
 pub type DockerSandbox = EnclosedSandbox<Container>;
@@ -52,15 +54,18 @@ pub(super) async fn attach(
 pub(super) async fn open(
     client: Docker,
     name: String,
-    streams: AttachContainerResults,
+    attached: AttachContainerResults,
+    direct: Option<DirectSocket>,
     options: SessionOptions,
     temp_dir: PathBuf,
     network: Option<Network>,
 ) -> Result<DockerSandbox, SandboxError> {
     let last_words = LastWords::default();
-    let reader = stdout_of(streams.output, last_words.clone());
-    let container = Container { client, name, last_words };
-    EnclosedSandbox::open(container, reader, streams.input, options, temp_dir, network).await
+    let reader = stdout_of(attached.output, last_words.clone());
+    let listener = direct.as_ref().and_then(DirectSocket::listen);
+    let streams = Streams::new(reader, attached.input).with_direct(listener);
+    let container = Container { client, name, last_words, direct };
+    EnclosedSandbox::open(container, streams, options, temp_dir, network).await
 }
 
 #[async_trait]
@@ -88,7 +93,9 @@ impl Enclosure for Container {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
-        remove(&self.client, &self.name).await
+        remove(&self.client, &self.name).await?;
+        self.direct.iter().for_each(DirectSocket::remove);
+        Ok(())
     }
 }
 

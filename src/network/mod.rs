@@ -22,25 +22,24 @@ mod tests;
 mod transfer;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
-use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
 
 pub use host::HostName;
 pub use limits::Limits;
 pub use outside::{Outside, PublicInternet};
 use proxy::Proxy;
 pub use record::{MAX_ALLOWED, MAX_REFUSED, Reporter, Reports, reports};
+
+use crate::socket::{self, FOLDER_MODE, OUTER_MODE, hash, make_folder, remove_folder};
 
 /// In the data folder. Not among what a starting node throws away: a sandbox that goes on has a folder of it mounted.
 const FOLDER: &str = "network";
@@ -55,17 +54,9 @@ const SOCKET: &str = "proxy";
 /// Where a sandbox finds the folder.
 pub(crate) const MOUNT: &str = "/network";
 
-/// How much of a hash names a folder: that of the sandbox's name, that of the node's folder.
-const HASH_DIGITS: usize = 16;
-
-/// Only the node's user gets to the sockets on the host; in a sandbox the folder itself is the mount, and its user is
-/// another.
-const OUTER_MODE: u32 = 0o700;
-const FOLDER_MODE: u32 = 0o755;
-/// The same of a folder that one user is to have: all may pass, and each comes to its own only.
+/// Where each folder is for one user: all may pass, and each comes to its own only.
 const PASSAGE_MODE: u32 = 0o711;
 const OWN_MODE: u32 = 0o700;
-const SOCKET_MODE: u32 = 0o666;
 
 /// Where sandboxd finds the socket.
 pub(crate) fn socket_in_sandbox() -> String {
@@ -153,7 +144,7 @@ impl Networks {
             networks: self.clone(),
         };
         self.make_folders(&network.folder, user)?;
-        let listener = bind(&network.folder)?;
+        let listener = socket::bind(&network.folder, SOCKET)?;
         let proxy = Arc::new(Proxy {
             task: spec.task.clone(),
             epoch: spec.epoch,
@@ -183,7 +174,7 @@ impl Networks {
 
     /// The folder of a sandbox's socket, whether it is there or not.
     fn folder_of(&self, name: &str) -> PathBuf {
-        self.folder.join(hash(name.as_bytes()))
+        socket::folder_of(name, &self.folder)
     }
 
     /// Removes the folders that belong to none of the sandboxes `kept`, and to none that is open.
@@ -192,16 +183,7 @@ impl Networks {
             let open = self.lock();
             kept.iter().chain(open.keys()).map(|name| self.folder_of(name)).collect()
         };
-        let found = match fs::read_dir(&self.folder) {
-            Ok(found) => found,
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return,
-            Err(problem) => return warn!(folder = %self.folder.display(), %problem, "not swept"),
-        };
-        for folder in found.filter_map(Result::ok).map(|entry| entry.path()) {
-            if !wanted.contains(&folder) {
-                remove_folder(&folder);
-            }
-        }
+        socket::sweep(&self.folder, &wanted);
     }
 
     /// Ends every proxy, and returns when all their connections are over and reported.
@@ -261,40 +243,5 @@ impl Drop for Network {
             true => self.remove(),
             false => drop(self.end()),
         }
-    }
-}
-
-fn hash(name: &[u8]) -> String {
-    blake3::hash(name).to_hex()[..HASH_DIGITS].to_owned()
-}
-
-/// A folder of this mode, whatever the process's mask.
-fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => return Err(problem),
-        _ => {}
-    }
-    fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
-/// By way of the folder's descriptor: a socket's path may be 107 bytes long, and a data folder may stand deep.
-fn bind(folder: &Path) -> io::Result<UnixListener> {
-    let socket = folder.join(SOCKET);
-    match fs::remove_file(&socket) {
-        Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(problem),
-        _ => {}
-    }
-    let descriptor = File::open(folder)?;
-    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", descriptor.as_raw_fd()))?;
-    fs::set_permissions(&socket, Permissions::from_mode(SOCKET_MODE))?;
-    Ok(listener)
-}
-
-fn remove_folder(folder: &Path) {
-    match fs::remove_dir_all(folder) {
-        Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
-            warn!(folder = %folder.display(), %problem, "not removed; the next start of the node removes it");
-        }
-        _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! The proxy over its real socket, with an outside of the test's own: names lead where the test says.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -21,10 +21,13 @@ pub(crate) const SANDBOXD: &str = "/sandboxd";
 pub(crate) const HOST_NAME: &str = "sandbox";
 
 /// Nobody sits at a terminal; byte code next to the sources would end up in the diff.
-pub(crate) const ENVIRONMENT: [(&str, &str); 7] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 8] = [
     ("HOME", HOME),
     ("USER", USER_NAME),
-    ("LANG", "C.UTF-8"),
+    // Else every bash looks itself up among the users.
+    ("SHELL", "/bin/bash"),
+    // Not LANG: every program would read all the other categories too, which are those of C.
+    ("LC_CTYPE", "C.UTF-8"),
     ("TERM", "dumb"),
     ("PAGER", "cat"),
     ("GIT_PAGER", "cat"),

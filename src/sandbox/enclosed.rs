@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use bzzz_actors::ports::code::CodeIn;
 use bzzz_actors::ports::sandbox::{CommandOutcome, CommandRequest, Sandbox, SandboxError, WorkBundle};
 use bzzz_actors::task::Sha;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Session, SessionOptions};
+use super::{Session, SessionOptions, Streams};
 use crate::network::Network;
 
 /// A container, or a tree of processes.
@@ -37,13 +36,12 @@ impl<E: Enclosure> EnclosedSandbox<E> {
     /// Greets the sandboxd inside.
     pub(crate) async fn open(
         enclosure: E,
-        reader: impl AsyncRead + Send + Unpin + 'static,
-        writer: impl AsyncWrite + Send + Unpin + 'static,
+        streams: Streams,
         options: SessionOptions,
         temp_dir: PathBuf,
         network: Option<Network>,
     ) -> Result<Self, SandboxError> {
-        let connected = Session::connect(reader, writer, options).await;
+        let connected = Session::connect(streams, options).await;
         let session = explained(&enclosure, connected).await?;
         Ok(Self { enclosure, session, temp_dir, network })
     }

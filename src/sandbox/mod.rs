@@ -19,7 +19,7 @@ pub(crate) mod syscalls;
 mod visit;
 
 pub use enclosed::{EnclosedSandbox, Enclosure};
-pub use session::{Session, SessionOptions};
+pub use session::{Session, SessionOptions, Streams};
 pub(crate) use visit::TERMINAL;
 pub use visit::{Piece, Standing, Visit, VisitInput, VisitOutput, VisitProcess, Visitor};
 

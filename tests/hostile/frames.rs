@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bzzz::sandbox::{Session, SessionOptions};
+use bzzz::sandbox::{Session, SessionOptions, Streams};
 use bzzz_actors::ports::sandbox::{CommandOutcome, CommandRequest, SandboxError};
 use sandboxd::frame::{self, Decoder};
 use sandboxd::{ByteBuf, Ending, HostFrame, Job, PROTOCOL_VERSION, Part, Refusal, SandboxFrame};
@@ -101,7 +101,7 @@ fn pair() -> (DuplexStream, Fake) {
 async fn connect(node: DuplexStream) -> Result<Session, SandboxError> {
     let (reader, writer) = tokio::io::split(node);
     let options = SessionOptions { output_cap_bytes: 1000, heartbeat: Duration::from_secs(20) };
-    Session::connect(reader, writer, options).await
+    Session::connect(Streams::new(reader, writer), options).await
 }
 
 async fn connected() -> (Session, Fake) {

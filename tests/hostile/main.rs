@@ -2,7 +2,7 @@
 //! refused or contained, after which the node goes on.
 //!
 //! Three levels, each case at the cheapest one where it is still the real thing: commands in real sandboxes of both
-//! backends (`commands`, `work`, `proxy`; `visits` in those by bubblewrap), what a sandbox sends (`bundles`, `trees`, `bombs`,
+//! backends (`commands`, `work`, `proxy`; `visits` in those by bubblewrap, `direct` in Docker's), what a sandbox sends (`bundles`, `trees`, `bombs`,
 //! `contents` with real git; `frames`), and whole nodes (`nodes`). `cargo test --test hostile -- --nocapture` says for each
 //! command what held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -13,6 +13,7 @@ mod bombs;
 mod bundles;
 mod commands;
 mod contents;
+mod direct;
 mod frames;
 mod import;
 mod nodes;
@@ -95,7 +96,7 @@ pub(crate) use on_each_backend;
 fn every_attack_is_counted_and_has_a_name_of_its_own() {
     let commands = commands::names();
     let proxy = proxy::names();
-    let groups: [(&str, &[&str]); 10] = [
+    let groups: [(&str, &[&str]); 11] = [
         ("commands", &commands),
         ("work", work::NAMES),
         ("bundles", bundles::CASES),
@@ -104,6 +105,7 @@ fn every_attack_is_counted_and_has_a_name_of_its_own() {
         ("contents", contents::CASES),
         ("proxy", &proxy),
         ("visits", visits::CASES),
+        ("direct", direct::CASES),
         ("frames", frames::CASES),
         ("nodes", nodes::CASES),
     ];

@@ -106,7 +106,7 @@ async fn of_the_host_only_programs_are_seen() {
     );
     assert_eq!(output(&*sandbox, 3, "id -un; getent passwd | wc -l; hostname").await, "agent\n2\nsandbox\n");
     let variables = "env | cut -d= -f1 | sort | xargs";
-    let expected = "GIT_PAGER HOME LANG PAGER PATH PWD PYTHONDONTWRITEBYTECODE SHLVL TERM USER _\n";
+    let expected = "GIT_PAGER HOME LC_CTYPE PAGER PATH PWD PYTHONDONTWRITEBYTECODE SHELL SHLVL TERM USER _\n";
     assert_eq!(output(&*sandbox, 4, variables).await, expected);
     // Their devices would be the host's.
     let devices =

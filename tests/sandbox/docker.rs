@@ -44,6 +44,48 @@ async fn a_sandbox_is_labelled_and_destroyed_for_good() {
 }
 
 #[tokio::test]
+async fn a_daemon_here_is_passed_by_and_nothing_of_the_way_is_left() {
+    let Some(place) = Place::docker() else { return };
+    let options = place.docker_options(Sizes::default());
+    let folder = options.data_dir.join("direct");
+    let sandboxes = DockerSandboxes::new(options).unwrap();
+    let sandbox = sandboxes.start(&place.spec(Purpose::Work)).await.unwrap();
+    assert_eq!(output(&*sandbox, 1, "ls /direct; ! touch /direct/x 2>/dev/null").await, "node\n");
+    // Where the kernel lists the accepted end, with the path that was listened on.
+    assert!(output(&*sandbox, 2, "cat /proc/net/unix").await.contains("/node\n"));
+    let count = || std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(count(), 1);
+    sandbox.destroy().await.unwrap();
+    assert_eq!(count(), 0);
+
+    // What a node left that was killed is swept at the next start; a sandbox that has just been made is not.
+    std::fs::create_dir(folder.join("left-over")).unwrap();
+    let other = sandboxes.start(&place.spec(Purpose::Check)).await.unwrap();
+    assert_eq!(
+        sandboxes.remove_strays(&place.node, &|spec| spec.purpose == Purpose::Check).await.unwrap(),
+        0
+    );
+    assert_eq!(count(), 1);
+    assert_eq!(output(&*other, 1, "ls /direct").await, "node\n");
+}
+
+/// As under a runtime or a policy that lets nobody through.
+#[tokio::test]
+async fn where_the_socket_can_not_be_had_the_streams_are_there() {
+    let Some(place) = Place::docker() else { return };
+    let options = place.docker_options(Sizes::default());
+    let folder = options.data_dir.join("direct");
+    let sandboxes = DockerSandboxes::new(options).unwrap();
+    let first = sandboxes.start(&place.spec(Purpose::Work)).await.unwrap();
+    output(&*first, 1, "echo begun").await;
+    let own = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_dir_all(own).unwrap();
+    let second = sandboxes.adopt(&place.spec(Purpose::Work)).await.unwrap().unwrap();
+    assert_eq!(output(&*second, 2, "echo on; ls /direct").await, "on\n");
+    second.destroy().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_container_killed_during_a_command_is_lost() {
     let Some(place) = Place::docker() else { return };
     let sandbox = place.start().await;

@@ -5,14 +5,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::stdio::{stdin, stdout};
-use sandboxd::frame::Decoder;
 use sandboxd::{
     Ending, HostFrame, Job, MAX_CAPTURE_BYTES, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, Output, PROTOCOL_VERSION,
     Refusal, SandboxFrame,
 };
 
 use super::capture::Captured;
+use super::host::Host;
 use super::job::RunningJob;
 use super::kernel::{self, ChildNews, OomCounter, Reaped, Reaper};
 use super::outbox::Outbox;
@@ -21,16 +20,11 @@ use super::outcomes::{Outcome, Outcomes};
 /// How long a sweep waits for the news of a death before it kills again. The news nearly always comes first.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often a standard input that has ended is tried again: a host that went away may come back to it.
-const DETACHED_INTERVAL: Duration = Duration::from_millis(200);
-
 pub(crate) struct Daemon {
     /// Without a frame from a host for so long, the sandbox ends itself.
     orphan_grace: Duration,
     last_heard: Instant,
-    /// Standard input is at its end and not worth polling before this.
-    detached_until: Option<Instant>,
-    decoder: Decoder,
+    host: Host,
     outbox: Outbox,
     outcomes: Outcomes,
     /// Jobs whose outcome the host is to be told as soon as the outbox has room.
@@ -45,19 +39,18 @@ pub(crate) struct Daemon {
 /// What a turn of the loop found to do.
 #[derive(Default)]
 struct Ready {
-    host: bool,
     children: bool,
+    standard_input: bool,
+    direct: bool,
 }
 
 impl Daemon {
     /// `reaper` is to leave alone what is not a job's.
-    pub(crate) fn new(orphan_grace: Duration, reaper: Reaper) -> io::Result<Self> {
-        kernel::do_not_block(stdout())?;
+    pub(crate) fn new(orphan_grace: Duration, host: Host, reaper: Reaper) -> io::Result<Self> {
         Ok(Self {
             orphan_grace,
             last_heard: Instant::now(),
-            detached_until: None,
-            decoder: Decoder::new(),
+            host,
             outbox: Outbox::default(),
             outcomes: Outcomes::default(),
             to_report: VecDeque::new(),
@@ -76,12 +69,10 @@ impl Daemon {
             if ready.children {
                 self.children.drain();
             }
-            if ready.host {
-                self.hear_host()?;
-            }
+            self.hear_host(ready)?;
             self.drive_job();
             self.report();
-            self.outbox.flush(stdout());
+            self.outbox.flush(self.host.output());
         }
         Ok(())
     }
@@ -89,12 +80,14 @@ impl Daemon {
     fn wait(&self) -> io::Result<Ready> {
         let now = Instant::now();
         let mut polled = vec![PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN)];
-        let is_attached = self.detached_until.is_none_or(|until| now >= until);
-        if is_attached {
-            polled.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
-        }
+        let mut watch = |it| {
+            polled.push(PollFd::from_borrowed_fd(it, PollFlags::IN));
+            polled.len() - 1
+        };
+        let standard_input = self.host.standard_input(now).map(&mut watch);
+        let direct = self.host.direct().map(&mut watch);
         if !self.outbox.is_empty() {
-            polled.push(PollFd::from_borrowed_fd(stdout(), PollFlags::OUT));
+            polled.push(PollFd::from_borrowed_fd(self.host.output(), PollFlags::OUT));
         }
         if let Some(job) = &self.job {
             polled
@@ -107,12 +100,16 @@ impl Daemon {
             Err(problem) => return Err(problem.into()),
         }
         let has_news = |at: usize| !polled[at].revents().is_empty();
-        Ok(Ready { children: has_news(0), host: is_attached && has_news(1) })
+        Ok(Ready {
+            children: has_news(0),
+            standard_input: standard_input.is_some_and(has_news),
+            direct: direct.is_some_and(has_news),
+        })
     }
 
     fn until_next_turn(&self, now: Instant) -> Duration {
         let mut next = self.last_heard + self.orphan_grace;
-        if let Some(until) = self.detached_until.filter(|until| *until > now) {
+        if let Some(until) = self.host.detached_until(now) {
             next = next.min(until);
         }
         if let Some(job) = &self.job {
@@ -121,22 +118,16 @@ impl Daemon {
         next.saturating_duration_since(now)
     }
 
-    fn hear_host(&mut self) -> io::Result<()> {
-        self.detached_until = None;
-        match rustix::io::read(stdin(), &mut self.buffer[..]) {
-            Ok(0) => self.detached_until = Some(Instant::now() + DETACHED_INTERVAL),
-            Ok(read) => {
-                self.decoder.feed(&self.buffer[..read]);
-                while let Some(frame) = self.decoder.next() {
-                    // A damaged frame is what a dead host sent half of. The one behind it is whole.
-                    if let Ok(frame) = frame {
-                        self.last_heard = Instant::now();
-                        self.obey(frame);
-                    }
-                }
-            }
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(problem) => return Err(problem.into()),
+    fn hear_host(&mut self, ready: Ready) -> io::Result<()> {
+        if ready.standard_input {
+            self.host.read_standard_input(&mut self.buffer[..])?;
+        }
+        if ready.direct {
+            self.host.read_direct(&mut self.buffer[..]);
+        }
+        while let Some(frame) = self.host.next_frame() {
+            self.last_heard = Instant::now();
+            self.obey(frame);
         }
         Ok(())
     }
@@ -144,9 +135,13 @@ impl Daemon {
     fn obey(&mut self, frame: HostFrame) {
         let running = self.job.as_ref().map(|job| job.number);
         match frame {
-            HostFrame::Hello { nonce, .. } => {
+            HostFrame::Hello { nonce, directly, .. } => {
                 // What another host asked for is not for this one. It asks for what it wants to know.
                 self.to_report.clear();
+                self.outbox.clear();
+                if directly {
+                    self.host.go_direct();
+                }
                 self.outbox.push(&SandboxFrame::Greeting { version: PROTOCOL_VERSION, nonce, running });
             }
             HostFrame::Ping { nonce } => self.outbox.push(&SandboxFrame::Pong { nonce }),

@@ -33,6 +33,12 @@ impl Outbox {
         }
     }
 
+    /// What was sent half of ends where the next frame begins.
+    pub(crate) fn clear(&mut self) {
+        self.wire.clear();
+        self.sent = 0;
+    }
+
     /// Sends as much as `host`, which does not block, takes now.
     pub(crate) fn flush(&mut self, host: impl AsFd) {
         while !self.is_empty() {
@@ -45,8 +51,7 @@ impl Outbox {
             }
         }
         if self.is_empty() {
-            self.wire.clear();
-            self.sent = 0;
+            self.clear();
         } else if self.sent > ROOM_BYTES {
             self.wire.drain(..self.sent);
             self.sent = 0;

@@ -8,13 +8,14 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{SendFlags, SocketFlags};
 use sandboxd::RELAY_PORT;
 
+use super::host::connect;
 use super::pipe::{Broken, Pipe};
 
 /// So many connections at once; the next ones wait in the kernel until one ends. Each takes 32 KiB of the sandbox's memory.
@@ -97,6 +98,7 @@ impl Relay {
                 }
                 Err(_) => return pause(),
             };
+        // One whose queue is full does not hold up the other connections.
         match connect(&self.proxy) {
             Ok(proxy) => self.connections.push(Connection {
                 client,
@@ -117,18 +119,6 @@ impl Relay {
 /// Nobody can be told, and nothing announces that there is room again.
 fn pause() {
     let _ = rustix::event::poll(&mut [], Some(&FAILURE_PAUSE));
-}
-
-/// At once or not at all: a proxy whose queue is full does not hold up the other connections.
-fn connect(proxy: &Path) -> rustix::io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(proxy)?)?;
-    Ok(socket)
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -167,6 +157,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, SocketAddr, TcpStream};
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
 
     use super::*;
 

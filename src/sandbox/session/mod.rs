@@ -11,6 +11,7 @@ mod driver;
 mod link;
 mod lost;
 mod progress;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use self::driver::{Driver, JobError, Order, Work};
 use self::link::Link;
 pub(super) use self::progress::Report;
+pub use self::streams::Streams;
 use super::WORK_TREE;
 
 /// Numbers from here on are the session's own jobs; those below are the steps of commands.
@@ -70,24 +72,19 @@ impl Session {
     ///
     /// # Errors
     /// `Lost` when it does not answer in time, or speaks another version.
-    pub async fn connect(
-        reader: impl AsyncRead + Send + Unpin + 'static,
-        writer: impl AsyncWrite + Send + Unpin + 'static,
-        options: SessionOptions,
-    ) -> Result<Self, SandboxError> {
+    pub async fn connect(streams: Streams, options: SessionOptions) -> Result<Self, SandboxError> {
         let options =
             SessionOptions { output_cap_bytes: options.output_cap_bytes.min(MAX_CAPTURE_BYTES), ..options };
-        let nonce =
-            getrandom::u64().map_err(|e| SandboxError::Unavailable(format!("no random numbers: {e}")))?;
-        let mut link = Link::new(Box::new(reader), Box::new(writer));
-        let running = link.greet(nonce).await.map_err(|lost| SandboxError::Lost(lost.0))?;
+        let no_numbers = |e| SandboxError::Unavailable(format!("no random numbers: {e}"));
+        let first_own_job = getrandom::u32().map_err(no_numbers)?;
+        let (link, running) = Link::open(streams).await.map_err(|lost| SandboxError::Lost(lost.0))?;
 
         let (orders, inbox) = mpsc::channel(1);
         let lost = Arc::new(OnceLock::new());
         let driver = Driver::new(link, inbox, options.heartbeat, running);
         tokio::spawn(driver.run(lost.clone()));
         // Sandboxd may remember jobs of the session before this one: a random start keeps clear of their numbers.
-        let next_own_job = AtomicU32::new(nonce as u32);
+        let next_own_job = AtomicU32::new(first_own_job);
         Ok(Self { orders, lost, next_own_job, turn: Mutex::new(()), options })
     }
 

@@ -1,6 +1,8 @@
 //! A session's own bookkeeping, against a sandboxd that the test plays. What a true one does is tested in sandboxes, what
 //! one in somebody else's hands does in `tests/hostile`.
 
+mod direct;
+
 use proptest::prelude::*;
 use sandboxd::frame::{self, Decoder};
 use sandboxd::{ByteBuf, HostFrame, PROTOCOL_VERSION, Part, SandboxFrame};
@@ -9,12 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use super::*;
 
 /// The other end of a session: reads what the node says, and says whatever a test likes.
-struct Fake {
-    stream: DuplexStream,
+struct Fake<S = DuplexStream> {
+    stream: S,
     decoder: Decoder,
 }
 
-impl Fake {
+impl<S: AsyncRead + AsyncWrite + Unpin> Fake<S> {
     async fn hear(&mut self) -> HostFrame {
         loop {
             if let Some(frame) = self.decoder.next() {
@@ -66,7 +68,7 @@ fn pair() -> (DuplexStream, Fake) {
 async fn connect(node: DuplexStream) -> Result<Session, SandboxError> {
     let (reader, writer) = tokio::io::split(node);
     let options = SessionOptions { output_cap_bytes: 1000, heartbeat: Duration::from_secs(20) };
-    Session::connect(reader, writer, options).await
+    Session::connect(Streams::new(reader, writer), options).await
 }
 
 async fn connected(running: Option<u32>) -> (Session, Fake) {
