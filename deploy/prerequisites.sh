@@ -56,8 +56,11 @@ for_docker() {
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
 }
 
-# A Docker daemon of a test's own has a network of its own.
-for_tests() { has ip || echo iproute2; }
+# A Docker daemon of a test's own has a network of its own. Podman is tried in Docker's place.
+for_tests() {
+    has ip || echo iproute2
+    has podman || echo podman
+}
 
 # The packages of the sandbox image: sandboxes by bubblewrap have this machine's /usr. What is in a home folder, as Rust
 # by rustup is, they do not see.

@@ -55,9 +55,13 @@ pub(crate) fn node(
     stage: &Arc<Stage>,
     limits: Limits,
 ) -> (Arc<dyn Sandboxes>, Networks, Reports) {
-    let (reporter, reports) = reports();
-    let networks = Networks::new(place.folder.path(), stage.clone(), limits, reporter);
+    let (networks, reports) = networks(place, stage, limits);
     let repo = "Acme/Rocket".parse().unwrap();
     let sandboxes = place.with_host(&repo, &HOST.parse().unwrap(), networks.clone());
     (sandboxes, networks, reports)
+}
+
+pub(crate) fn networks(place: &Place, stage: &Arc<Stage>, limits: Limits) -> (Networks, Reports) {
+    let (reporter, reports) = reports();
+    (Networks::new(place.folder.path(), stage.clone(), limits, reporter), reports)
 }

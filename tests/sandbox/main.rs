@@ -15,6 +15,7 @@ mod isolation;
 mod lives;
 mod network;
 mod place;
+mod podman;
 mod remote;
 mod visits;
 

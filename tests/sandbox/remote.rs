@@ -148,7 +148,7 @@ async fn sandboxes_work_as_they_do_here(far: &Far) {
     );
 }
 
-async fn code_goes_in_and_out(sandbox: &dyn Sandbox) {
+pub(crate) async fn code_goes_in_and_out(sandbox: &dyn Sandbox) {
     let upstream = Upstream::new();
     sandbox.import(&upstream.code).await.unwrap();
     output(sandbox, 3, "echo new > new.txt; head -c 2000000 /dev/urandom > large").await;
