@@ -56,10 +56,12 @@ for_docker() {
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
 }
 
-# A Docker daemon of a test's own has a network of its own. Podman is tried in Docker's place.
+# A Docker daemon of a test's own has a network of its own. Podman is tried in Docker's place, and gVisor in that of the
+# kernel, where the distribution has it.
 for_tests() {
     has ip || echo iproute2
     has podman || echo podman
+    has runsc || ! apt-cache show runsc >/dev/null 2>&1 || echo runsc
 }
 
 # The packages of the sandbox image: sandboxes by bubblewrap have this machine's /usr. What is in a home folder, as Rust

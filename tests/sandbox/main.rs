@@ -10,6 +10,7 @@ mod docker;
 #[path = "../support/dockerd.rs"]
 mod dockerd;
 mod door;
+mod gvisor;
 mod internet;
 mod isolation;
 mod lives;

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const IMAGE: &str = "localhost/bzzz-test:1";
 
 /// What sandboxes are tried with here; the whole image would take half a minute to load.
-const PROGRAMS: &str = "bash cat cp find git grep head id ls mkdir mktemp mount mv rm sed sleep stat tar touch tr wc";
+const PROGRAMS: &str =
+    "bash cat cp find git grep head id ls mkdir mktemp mount mv rm sed sleep stat tar touch tr wc";
 
 /// Makes an image of `$2`, programs of this machine, with all that they load, and serves the folder `$1`. In namespaces of
 /// its own; the first process ends when its input ends, and all others with it.

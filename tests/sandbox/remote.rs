@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use crate::code::Upstream;
 use crate::containers::{Docker, image};
 use crate::dockerd::{CERTIFICATES, Dockerd, Network};
+use crate::gvisor::another_runtime_does_as_well;
 use crate::place::{MIB, Place, Sizes, output, request, run, text};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CONFIGURATION: &str = "{{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.Env}} {{.Config.User}} {{.Config.WorkingDir}}";
 
 /// A node of this machine and a daemon of another one.
-struct Far {
-    place: Place,
+pub(crate) struct Far {
+    pub(crate) place: Place,
     dockerd: Dockerd,
     network: Network,
     /// The last, so that it goes after what is in it.
@@ -53,12 +54,16 @@ impl Far {
         }
     }
 
-    fn spec(&self, epoch: u64) -> SandboxSpec {
+    pub(crate) fn spec(&self, epoch: u64) -> SandboxSpec {
         SandboxSpec { epoch: Epoch(epoch), ..self.place.spec(Purpose::Work) }
     }
 
-    fn docker(&self) -> Docker {
+    pub(crate) fn docker(&self) -> Docker {
         self.dockerd.client()
+    }
+
+    pub(crate) fn has_gvisor(&self) -> bool {
+        self.dockerd.has_gvisor
     }
 
     fn said(&self, arguments: &[&str]) -> String {
@@ -93,6 +98,7 @@ fn a_daemon_on_another_machine() {
         a_person_looks_in(&far).await;
         an_image_is_made_anew_when_its_base_is(&far).await;
         a_tunnel_does_as_well(&far).await;
+        another_runtime_does_as_well(&far).await;
         what_is_wrong_is_said(&far).await;
         a_daemon_that_is_away_is_waited_for(&mut far).await;
     });

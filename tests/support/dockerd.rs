@@ -72,9 +72,14 @@ const TLS_PORT: u16 = 2376;
 /// The certificates of it and of who may use it.
 pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/docker-tls");
 
+/// It finds the network off by itself in newer versions only.
+const GVISOR: &str = r#"{"runtimes": {"runsc": {"path": "runsc", "runtimeArgs": ["--network=none"]}}}"#;
+
 pub(crate) struct Dockerd {
     first: Child,
     listens_to_tls: bool,
+    /// It has gVisor's runtime `runsc` too.
+    pub(crate) has_gvisor: bool,
     orders: Option<ChildStdin>,
     answers: Receiver<String>,
     folder: PathBuf,
@@ -125,7 +130,12 @@ impl Dockerd {
         let answered = BufReader::new(first.stdout.take().unwrap());
         std::thread::spawn(move || answered.lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
         let orders = first.stdin.take();
-        let mut dockerd = Self { first, listens_to_tls, orders, answers, folder: folder.to_owned(), cgroup };
+        let has_gvisor = listens_to_tls && Command::new("runsc").arg("--version").output().is_ok();
+        if has_gvisor {
+            std::fs::write(folder.join("daemon.json"), GVISOR).unwrap();
+        }
+        let mut dockerd =
+            Self { first, listens_to_tls, has_gvisor, orders, answers, folder: folder.to_owned(), cgroup };
         dockerd.begin(containers)?;
         dockerd.load()?;
         Ok(dockerd)
@@ -173,6 +183,9 @@ impl Dockerd {
             for (flag, file) in [("tlscacert", "ca"), ("tlscert", "server"), ("tlskey", "server-key")] {
                 order.push(format!("--{flag} {CERTIFICATES}/{file}.pem"));
             }
+        }
+        if self.has_gvisor {
+            order.push(format!("--config-file {}", self.folder.join("daemon.json").display()));
         }
         self.order(&order.join(" "))?;
         let client = self.client();
