@@ -94,6 +94,12 @@ impl DirectSocket {
         listener.inspect_err(cannot).ok()
     }
 
+    /// The folder stays, for a node that comes back.
+    pub(super) fn close(&self) {
+        // A command that connects to what is left is refused all the same.
+        let _ = std::fs::remove_file(self.folder.join(SOCKET));
+    }
+
     pub(super) fn remove(&self) {
         socket::remove_folder(&self.folder);
     }

@@ -65,7 +65,10 @@ pub(super) async fn open(
     let listener = direct.as_ref().and_then(DirectSocket::listen);
     let streams = Streams::new(reader, attached.input).with_direct(listener);
     let container = Container { client, name, last_words, direct };
-    EnclosedSandbox::open(container, streams, options, temp_dir, network).await
+    let sandbox = EnclosedSandbox::open(container, streams, options, temp_dir, network).await?;
+    // Nobody listens there any more.
+    sandbox.enclosure.direct.iter().for_each(DirectSocket::close);
+    Ok(sandbox)
 }
 
 #[async_trait]
