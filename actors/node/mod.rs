@@ -25,6 +25,7 @@ use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::outbox::{OutboxCourier, OutboxDeps};
 use crate::ports::journal::Journal;
+use crate::reasoner_actor::Windows;
 use crate::supervisor::{
     ChildEvent, Exit, Inbox, Policy, Probe, Pulses, Report, Stoppable, Supervision, ThreadNumber, Threads,
     Tree, What,
@@ -144,6 +145,7 @@ impl Node {
             sandboxes: ports.sandboxes.clone(),
             model: ports.model.clone(),
             gate: Arc::new(Semaphore::new(config.calls_in_flight)),
+            windows: Windows::default(),
             places: places.clone(),
             claims: claims.clone(),
             antennae,

@@ -71,5 +71,9 @@ pub trait Model: Send + Sync {
     /// The names of the models that the server has.
     async fn models(&self) -> Result<Vec<String>, ModelError>;
 
+    /// The window that the server has loaded the model with, in tokens; `None` when the server does not say, or has not
+    /// loaded it. It can be smaller than the one that was asked for.
+    async fn window(&self, model: &str) -> Result<Option<u32>, ModelError>;
+
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError>;
 }

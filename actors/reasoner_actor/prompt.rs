@@ -17,7 +17,7 @@ a command
 ```
 runs the command with bash at the top of the repository. Each command runs in a fresh shell: a `cd` or a variable is \
 gone after it, files stay. There is no network but what you are told of, no root, no terminal and no input; a command \
-that waits is killed. Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
+that waits is killed. One that needs more time than a minute, such as a build, is asked for as ```sh timeout=600 (seconds). Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
 
 ```done
 title of the pull request
@@ -94,6 +94,9 @@ fn output(shown: &str) -> String {
         false => format!(" Output:\n{}", fenced(shown)),
     }
 }
+
+pub(super) const NUDGE: &str = "You repeat yourself: the last replies brought nothing new. Step back. Say what you know and \
+what you only assume, then try something that you have not tried yet. If you can't go on without an answer, ask with `help`.";
 
 pub(super) fn malformed(problem: &str) -> String {
     format!("{problem} Reply again, with exactly one fenced block labelled `sh`, `done` or `help`.")

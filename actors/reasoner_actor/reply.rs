@@ -39,6 +39,19 @@ fn cut_off() -> String {
         .to_owned()
 }
 
+/// What stands behind `sh`: nothing, or how long the command may take.
+fn timeout_in(more: &str) -> Result<Option<u32>, String> {
+    let more = more.trim();
+    if more.is_empty() {
+        return Ok(None);
+    }
+    let seconds = more.strip_prefix("timeout=").map(|it| it.trim_end_matches('s').parse::<u32>());
+    match seconds {
+        Some(Ok(seconds)) if seconds > 0 => Ok(Some(seconds)),
+        _ => Err("Behind `sh` only `timeout=SECONDS` may stand, such as `sh timeout=600`.".to_owned()),
+    }
+}
+
 struct Block<'a> {
     label: &'a str,
     text: String,
@@ -52,10 +65,11 @@ impl Block<'_> {
         if self.text.contains('\0') {
             return Err("The block held a NUL character.".to_owned());
         }
-        match self.label {
+        let (label, more) = self.label.split_once(char::is_whitespace).unwrap_or((self.label, ""));
+        match label {
             "sh" | "bash" | "shell" => {
                 let command = self.within(MAX_COMMAND_BYTES)?.trim_end().to_owned();
-                Ok(Step::Run { command })
+                Ok(Step::Run { command, timeout_s: timeout_in(more)? })
             }
             "done" => {
                 let text = self.text_for_people()?;
@@ -142,7 +156,20 @@ mod tests {
     #[test]
     fn a_command_with_reasoning_before_it() {
         let step = read_step("I look around.\n\n```sh\nls -la\ncat README.md\n```\n", Finish::Stop);
-        assert_eq!(step, Step::Run { command: "ls -la\ncat README.md".into() });
+        assert_eq!(step, Step::Run { command: "ls -la\ncat README.md".into(), timeout_s: None });
+    }
+
+    #[test]
+    fn a_command_may_be_given_more_time() {
+        let step = |label: &str| read_step(&format!("```{label}\nmake\n```"), Finish::Stop);
+        let with = |timeout_s| Step::Run { command: "make".into(), timeout_s };
+        assert_eq!(
+            (step("sh timeout=600"), step("bash  timeout=90s"), step("sh ")),
+            (with(Some(600)), with(Some(90)), with(None))
+        );
+        for bad in ["sh timeout=0", "sh timeout=-1", "sh timeout=", "sh 600", "sh timeout=99999999999"] {
+            assert!(matches!(step(bad), Step::Malformed { .. }), "{bad}");
+        }
     }
 
     #[test]
@@ -168,7 +195,10 @@ mod tests {
     #[test]
     fn a_longer_fence_holds_a_shorter_one() {
         let step = read_step("````sh\ncat > a.md <<'E'\n```\ncode\n```\nE\n````", Finish::Stop);
-        assert_eq!(step, Step::Run { command: "cat > a.md <<'E'\n```\ncode\n```\nE".into() });
+        assert_eq!(
+            step,
+            Step::Run { command: "cat > a.md <<'E'\n```\ncode\n```\nE".into(), timeout_s: None }
+        );
     }
 
     #[test]
@@ -209,7 +239,7 @@ mod tests {
             let command = command.trim_end();
             prop_assume!(!command.trim().is_empty());
             let step = read_step(&format!("so:\n```sh\n{command}\n```"), Finish::Stop);
-            prop_assert_eq!(step, Step::Run { command: command.to_owned() });
+            prop_assert_eq!(step, Step::Run { command: command.to_owned(), timeout_s: None });
         }
     }
 }

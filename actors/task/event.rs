@@ -97,6 +97,13 @@ pub enum TaskEvent {
         outcome: Observed,
     },
 
+    /// The conversation had come near to the model's window: from here on what was said before the command `keep_from` is a
+    /// list, of the commands from `list_from` on.
+    Compacted {
+        keep_from: u32,
+        list_from: u32,
+    },
+
     /// The work was saved while it goes on: `produced.tree` is in the task's object store, and a new sandbox begins with
     /// it.
     Checkpointed {
@@ -192,6 +199,7 @@ impl TaskEvent {
             Self::PlanSettled { .. } => "plan_settled",
             Self::Replied { .. } => "replied",
             Self::CommandFinished { .. } => "command_finished",
+            Self::Compacted { .. } => "compacted",
             Self::Checkpointed { .. } => "checkpointed",
             Self::WorkProduced { .. } => "work_produced",
             Self::WorkRefused { .. } => "work_refused",

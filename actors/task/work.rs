@@ -18,6 +18,9 @@ pub struct Base {
 pub enum Step {
     Run {
         command: String,
+        /// More time than a command has by itself, in seconds; the operator's limit stands above it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_s: Option<u32>,
     },
     Done {
         title: String,

@@ -14,7 +14,7 @@ use crate::ports::forge::Forge;
 use crate::ports::journal::{Entry, JournalError, Seq};
 use crate::ports::model::Model;
 use crate::ports::sandbox::Sandboxes;
-use crate::reasoner_actor::ModelChoice;
+use crate::reasoner_actor::{ModelChoice, Windows};
 use crate::supervisor::Inbox;
 use crate::task::life::{Limits, Task, worked};
 use crate::task::{NodeId, TaskEvent, TaskId};
@@ -24,6 +24,8 @@ use crate::task::{NodeId, TaskEvent, TaskId};
 pub struct Pace {
     /// One command of the model.
     pub command_timeout: Duration,
+    /// The most that it is given when the model asks for more.
+    pub longest_command: Duration,
     /// One check.
     pub check_timeout: Duration,
     /// All the time in which the task has a place, in whichever life of the node. Past it the task fails with its diff kept.
@@ -35,6 +37,14 @@ pub struct Pace {
     /// The pause before a stalled effect is tried again; doubles up to the longest.
     pub retry_min: Duration,
     pub retry_max: Duration,
+}
+
+impl Pace {
+    /// How long a command may take for which the model asked for so many seconds, if it did.
+    pub fn command_time(&self, asked_s: Option<u32>) -> Duration {
+        let asked = asked_s.map(|seconds| Duration::from_secs(seconds.into()));
+        asked.map_or(self.command_timeout, |asked| asked.min(self.longest_command.max(self.command_timeout)))
+    }
 }
 
 #[derive(Clone)]
@@ -53,6 +63,8 @@ pub struct Workbench {
     pub model: Arc<dyn Model>,
     /// Calls in flight at the model server.
     pub gate: Arc<Semaphore>,
+    /// What is known of the models.
+    pub windows: Windows,
     /// One permit for each task that may be worked on at once.
     pub places: Arc<Semaphore>,
     pub claims: Inbox<ClaimManager>,

@@ -31,7 +31,9 @@ pub(super) fn deadline(effect: &Effect, task: &Task, pace: &Pace) -> Option<Dura
         // The reasoner limits each call; waiting for the model's turn is no fault.
         Effect::DraftPlan | Effect::Think => None,
         Effect::DiscussPlan | Effect::AskPeers { .. } => Some(10 * MINUTE),
-        Effect::Run { .. } | Effect::Recall { .. } => Some(pace.command_timeout + SANDBOX_MARGIN),
+        Effect::Run { timeout_s, .. } | Effect::Recall { timeout_s, .. } => {
+            Some(pace.command_time(*timeout_s) + SANDBOX_MARGIN)
+        }
         Effect::Export | Effect::Escalate { .. } => Some(20 * MINUTE),
         Effect::Check { .. } => Some(pace.check_timeout.saturating_mul(checks) + 2 * SANDBOX_MARGIN),
         Effect::Publish { .. } => Some(20 * MINUTE),
@@ -50,7 +52,7 @@ pub(super) async fn overdue(effect: &Effect, limit: Option<Duration>, has_place:
     sleep(limit).await;
     let problem = format!("not done after {} s: the part that does it hangs", limit.as_secs());
     match effect {
-        Effect::Run { step, .. } | Effect::Recall { step } => {
+        Effect::Run { step, .. } | Effect::Recall { step, .. } => {
             let why = format!("command {step} was given up: {problem}");
             Ended::With(Box::new(TaskEvent::SandboxLost { why }))
         }

@@ -54,6 +54,7 @@ impl Children {
             model: bench.model.clone(),
             gate: bench.gate.clone(),
             choice: bench.choice.clone(),
+            windows: bench.windows.clone(),
         };
         let sandbox = supervision.start("sandbox", Policy::TASK, |_| SandboxActor::new(sandbox_deps));
         let reasoner = supervision.start("reasoner", Policy::TASK, |_| ReasonerActor::new(reasoner_deps));

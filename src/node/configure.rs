@@ -47,6 +47,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         },
         pace: Pace {
             command_timeout: sandbox.command_timeout.get(),
+            longest_command: sandbox.longest_command.get(),
             check_timeout: task.check_timeout.get(),
             wall_time: task.wall_time.get(),
             review_interval: forge.poll_interval.get(),
@@ -57,6 +58,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         choice: ModelChoice {
             names: model.names.clone(),
             max_output_tokens: model.max_output_tokens,
+            context_tokens: model.context_tokens,
             call_limit: model.first_byte_timeout.get() + SLOWEST_TOKEN * model.max_output_tokens,
         },
         calls_in_flight: as_usize(model.calls_in_flight),

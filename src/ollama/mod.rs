@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bzzz_actors::ports::model::{ChatRequest, Completion, Model, ModelError};
 use reqwest::{Client, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -23,12 +24,14 @@ use crate::http::{BaseUrl, PlainHttp, SetupError, client, describe, excerpt, rea
 use refusal::refusal;
 use reply::{Limits, ReplyReader};
 
+/// Ollama's name for what is meant without a tag.
+const LATEST: &str = ":latest";
 /// The longest list of models that is read.
-const MAX_TAGS_BYTES: usize = 4 * 1024 * 1024;
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 /// The longest body of an error that is read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// For the list of models, which needs no model loaded.
-const TAGS_TIMEOUT: Duration = Duration::from_secs(15);
+/// For a list of models, which needs none loaded.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
 pub struct OllamaOptions {
@@ -97,6 +100,20 @@ impl Ollama {
         })
     }
 
+    async fn list<T: DeserializeOwned>(&self, what: &str) -> Result<Listed<T>, ModelError> {
+        let request = self.client.get(self.base.join(&["api", what])).timeout(LIST_TIMEOUT);
+        let response = request.send().await.map_err(|error| ModelError::Unavailable(describe(&error)))?;
+        let status = response.status();
+        let body = read_to_end(response, MAX_LIST_BYTES).await;
+        let body = body.map_err(|error| ModelError::Unavailable(error.to_string()))?;
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), &body, ""));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            ModelError::Unavailable(format!("its list of models can't be read, {error}: {}", excerpt(&body)))
+        })
+    }
+
     async fn read_reply(
         &self,
         mut response: Response,
@@ -128,8 +145,8 @@ impl Ollama {
 }
 
 #[derive(Deserialize)]
-struct Tags {
-    models: Vec<Tag>,
+struct Listed<T> {
+    models: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -137,21 +154,24 @@ struct Tag {
     name: String,
 }
 
+/// Of what is in memory. Older servers don't say the window.
+#[derive(Deserialize)]
+struct Loaded {
+    name: String,
+    context_length: Option<u32>,
+}
+
 #[async_trait]
 impl Model for Ollama {
     async fn models(&self) -> Result<Vec<String>, ModelError> {
-        let request = self.client.get(self.base.join(&["api", "tags"])).timeout(TAGS_TIMEOUT);
-        let response = request.send().await.map_err(|error| ModelError::Unavailable(describe(&error)))?;
-        let status = response.status();
-        let body = read_to_end(response, MAX_TAGS_BYTES).await;
-        let body = body.map_err(|error| ModelError::Unavailable(error.to_string()))?;
-        if !status.is_success() {
-            return Err(refusal(status.as_u16(), &body, ""));
-        }
-        let tags: Tags = serde_json::from_slice(&body).map_err(|error| {
-            ModelError::Unavailable(format!("its list of models can't be read, {error}: {}", excerpt(&body)))
-        })?;
-        Ok(tags.models.into_iter().map(|tag| tag.name).collect())
+        let there: Listed<Tag> = self.list("tags").await?;
+        Ok(there.models.into_iter().map(|tag| tag.name).collect())
+    }
+
+    async fn window(&self, model: &str) -> Result<Option<u32>, ModelError> {
+        let loaded: Listed<Loaded> = self.list("ps").await?;
+        let is_it = |name: &str| name == model || name.strip_suffix(LATEST) == Some(model);
+        Ok(loaded.models.into_iter().find(|it| is_it(&it.name)).and_then(|it| it.context_length))
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {

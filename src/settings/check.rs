@@ -189,6 +189,7 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
     check_limits(checks, "sandbox", sandbox);
     let is_good = checks.problems.len() == before;
     checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
+    checks.within("sandbox.longest_command", sandbox.longest_command, secs(1), secs(HOUR_S));
     checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), u64::from(MAX_CAPTURE_BYTES).into());
     checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
     check_repositories(checks, sandbox, is_good);
@@ -312,7 +313,8 @@ fn warn(settings: &Settings, warnings: &mut Vec<String>) {
             ));
         }
     }
-    let longest = settings.sandbox.command_timeout.max(settings.task.check_timeout);
+    let sandbox = &settings.sandbox;
+    let longest = sandbox.command_timeout.max(sandbox.longest_command).max(settings.task.check_timeout);
     let keep_alive = settings.model.keep_alive;
     if keep_alive <= longest {
         warnings.push(format!(

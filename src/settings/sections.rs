@@ -128,6 +128,7 @@ pub struct Sandbox {
     pub tmp_size: HumanSize,
     pub home_size: HumanSize,
     pub command_timeout: HumanDuration,
+    pub longest_command: HumanDuration,
     pub output_cap: HumanSize,
     pub export_cap: HumanSize,
     pub repository: Vec<RepositorySandbox>,

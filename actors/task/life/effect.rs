@@ -19,10 +19,13 @@ pub enum Effect {
     Run {
         step: u32,
         command: String,
+        /// What the model asked for.
+        timeout_s: Option<u32>,
     },
     /// The node does not know whether the command ran: ask the sandbox, else say so to the model.
     Recall {
         step: u32,
+        timeout_s: Option<u32>,
     },
     Export,
     Check {
@@ -53,7 +56,7 @@ impl Effect {
     /// What is to be done when it was begun and nobody knows how far it came.
     pub fn begun_again(self) -> Self {
         match self {
-            Self::Run { step, .. } => Self::Recall { step },
+            Self::Run { step, timeout_s, .. } => Self::Recall { step, timeout_s },
             other => other,
         }
     }
@@ -91,7 +94,7 @@ impl Phase {
             Self::Planning => Some(Effect::DraftPlan),
             Self::Discussing => Some(Effect::DiscussPlan),
             Self::Thinking => Some(Effect::Think),
-            Self::Running { step, command } => Some(Effect::Run { step, command }),
+            Self::Running { step, command, timeout_s } => Some(Effect::Run { step, command, timeout_s }),
             Self::Exporting => Some(Effect::Export),
             Self::Checking { tree } => Some(Effect::Check { tree }),
             Self::Publishing { tree } => Some(Effect::Publish { tree }),

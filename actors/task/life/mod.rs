@@ -21,6 +21,9 @@
 //! LeaseLost, Cancelled, GaveUp ─► CleaningUp ─► Ended
 //! ```
 //!
+//! A model that goes in circles is told so once (`stuck.rs`); when it goes on, `AskingPeers` is next as if it had asked. What a
+//! conversation that outgrows the model's window leaves out is an event too (`Compacted`).
+//!
 //! Beside the phases goes the saving of the work (`Checkpointed`, after each command that changed it): whenever the
 //! sandbox is lost, `Preparing` makes one with the newest work that was saved.
 //!
@@ -41,10 +44,12 @@ mod phase;
 mod properties;
 mod state;
 mod step;
+mod stuck;
 mod worked;
 
 pub use effect::Effect;
 pub use limits::Limits;
 pub use phase::{End, Phase};
 pub use state::{Checked, Proposal, Task};
+pub use stuck::{Circling, Sign};
 pub use worked::worked;

@@ -47,6 +47,7 @@ pub enum Phase {
     Running {
         step: u32,
         command: String,
+        timeout_s: Option<u32>,
     },
     Exporting,
     Checking {

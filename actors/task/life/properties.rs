@@ -41,7 +41,7 @@ fn replied(step: Step) -> TaskEvent {
 
 /// One of every event, with contents from a small pool, so that they often match and often don't.
 fn any_event(seed: u8, task: &Task) -> TaskEvent {
-    let (pick, digit) = (seed % 30, seed / 30);
+    let (pick, digit) = (seed % 31, seed / 31);
     let text = || "x".to_owned();
     match pick {
         0 => TaskEvent::Found {
@@ -71,7 +71,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
         8 => TaskEvent::SandboxLost { why: text() },
         9 => TaskEvent::PlanDrafted { plan: text(), usage: ModelUse::default() },
         10 => TaskEvent::PlanSettled { reviews: vec![] },
-        11 => replied(Step::Run { command: text() }),
+        11 => replied(Step::Run { command: text(), timeout_s: None }),
         12 => replied(Step::Done { title: text(), body: text() }),
         13 => replied(Step::Help { question: text() }),
         14 => replied(Step::Malformed { problem: text() }),
@@ -100,7 +100,8 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             TaskEvent::CleanedUp { diff: None },
             TaskEvent::Stalled { what: text(), problem: text() },
             TaskEvent::PullRequestClosed,
-        ][usize::from(digit % 4)]
+            TaskEvent::Compacted { keep_from: 2, list_from: 1 },
+        ][usize::from(digit % 6)]
         .clone(),
     }
 }
@@ -341,7 +342,7 @@ fn the_straight_way() {
         },
         TaskEvent::PlanDrafted { plan: "1. fix it".into(), usage: ModelUse::default() },
         TaskEvent::PlanSettled { reviews: vec![] },
-        replied(Step::Run { command: "ls".into() }),
+        replied(Step::Run { command: "ls".into(), timeout_s: None }),
         TaskEvent::CommandFinished { step: 1, outcome: observed(0) },
         replied(Step::Done { title: "t".into(), body: "b".into() }),
         TaskEvent::WorkProduced { produced: produced(2) },

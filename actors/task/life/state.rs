@@ -4,7 +4,7 @@ use crate::task::{
     Base, CheckResult, Epoch, Issue, ModelUse, Produced, PullRequestRef, Review, Sha, TaskEvent, TaskId,
 };
 
-use super::Phase;
+use super::{Circling, Phase};
 
 /// What the model wants the pull request to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Task {
     pub plan_is_settled: bool,
     /// Commands begun; the number of the last one.
     pub steps: u32,
+    /// The first command that the model is still told whole.
+    pub told_from: u32,
     pub malformed_in_row: u32,
     pub check_rounds: u32,
     /// Why the work was refused, if nothing has been taken since.
@@ -59,6 +61,7 @@ pub struct Task {
     /// How often the task was taken up again since it last got on.
     pub taken_up: u32,
     pub peer_questions: u32,
+    pub circling: Circling,
     pub escalations: u32,
     pub proposal: Option<Proposal>,
     /// The work as it was when the model last said that it was done, or asked a person.
@@ -94,12 +97,14 @@ impl Task {
             reviews: Vec::new(),
             plan_is_settled: false,
             steps: 0,
+            told_from: 0,
             malformed_in_row: 0,
             check_rounds: 0,
             refused: None,
             sandbox_losses: 0,
             taken_up: 0,
             peer_questions: 0,
+            circling: Circling::default(),
             escalations: 0,
             proposal: None,
             produced: None,

@@ -2,7 +2,11 @@
 
 use crate::task::{ModelUse, Sha, Step, TaskEvent};
 
+use super::stuck::Sign;
 use super::{Checked, Effect, End, Phase, Proposal, Task};
+
+/// Of a command in a question.
+const MAX_SHOWN_CHARS: usize = 500;
 
 impl Task {
     /// The state after `event`, and what is due because of it. An event that has no place in this state, or that
@@ -86,9 +90,19 @@ impl Task {
                 Some(Phase::Thinking)
             }
 
-            (Phase::Thinking, E::Replied { step, usage, .. }) => Some(self.after_reply(step, usage)),
-            (Phase::Running { step, .. }, E::CommandFinished { step: ended, .. }) if step == ended => {
+            (Phase::Thinking, E::Replied { step, usage, .. }) => {
+                self.circling.record(event);
+                Some(self.after_reply(step, usage))
+            }
+            (Phase::Running { step, command, .. }, E::CommandFinished { step: ended, .. })
+                if step == ended =>
+            {
+                let question = stuck_question(command);
                 self.has_unsaved = true;
+                Some(self.thinks_on(event, question))
+            }
+            (Phase::Thinking, E::Compacted { keep_from, .. }) if *keep_from > self.told_from => {
+                self.told_from = *keep_from;
                 Some(Phase::Thinking)
             }
             // Work goes on beside it.
@@ -104,14 +118,15 @@ impl Task {
             }
             (Phase::Exporting, E::WorkRefused { problem }) => {
                 self.refused = Some(problem.clone());
-                Some(self.another_round())
+                self.check_rounds += 1;
+                Some(self.thinks_on(event, stuck_question("done")))
             }
             (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts })
                 if tree == checked =>
             {
                 self.checked =
                     Some(Checked { tree: checked.clone(), results: results.clone(), hosts: hosts.clone() });
-                Some(self.after_checks(checked.clone()))
+                Some(self.after_checks(checked.clone(), event))
             }
 
             (Phase::Publishing { .. }, E::Published { commit }) => {
@@ -175,6 +190,17 @@ impl Task {
         }
     }
 
+    /// The model goes on, unless it has been in circles for long.
+    fn thinks_on(&mut self, event: &TaskEvent, question: String) -> Phase {
+        match self.circling.record(event) {
+            Some(Sign::Stuck) => {
+                self.peer_questions += 1;
+                Phase::AskingPeers { question }
+            }
+            Some(Sign::Nudge) | None => Phase::Thinking,
+        }
+    }
+
     fn after_reply(&mut self, step: &Step, usage: &ModelUse) -> Phase {
         self.count(usage);
         self.malformed_in_row = match step {
@@ -182,9 +208,9 @@ impl Task {
             Step::Run { .. } | Step::Done { .. } | Step::Help { .. } => 0,
         };
         match step {
-            Step::Run { command } => {
+            Step::Run { command, timeout_s } => {
                 self.steps += 1;
-                Phase::Running { step: self.steps, command: command.clone() }
+                Phase::Running { step: self.steps, command: command.clone(), timeout_s: *timeout_s }
             }
             Step::Done { title, body } => {
                 self.proposal = Some(Proposal { title: title.clone(), body: body.clone() });
@@ -206,9 +232,11 @@ impl Task {
     }
 
     /// Passed for the first time: the model looks at its diff once. Passed after that: publish.
-    fn after_checks(&mut self, tree: Sha) -> Phase {
+    fn after_checks(&mut self, tree: Sha, event: &TaskEvent) -> Phase {
         if !self.has_passed(&tree) {
-            return self.another_round();
+            // Back to the model with what was wrong.
+            self.check_rounds += 1;
+            return self.thinks_on(event, stuck_question("done"));
         }
         if self.looked_at_diff {
             return self.publish(tree);
@@ -225,10 +253,12 @@ impl Task {
             }
         }
     }
+}
 
-    /// Back to the model with what was wrong.
-    fn another_round(&mut self) -> Phase {
-        self.check_rounds += 1;
-        Phase::Thinking
-    }
+/// What peers and people are asked when the model does not ask by itself.
+fn stuck_question(command: &str) -> String {
+    let begin: String = command.chars().take(MAX_SHOWN_CHARS).collect();
+    format!(
+        "The model repeats itself and gets no further. What it did last:\n\n{begin}\n\nWhat should it do instead?"
+    )
 }

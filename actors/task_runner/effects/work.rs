@@ -11,7 +11,7 @@ use crate::ports::code::CodeError;
 use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
 use crate::ports::sandbox::{CommandOutcome, SandboxError, WorkBundle};
-use crate::reasoner_actor::{Answered, DraftPlan, NextStep, ReasonerError, observation};
+use crate::reasoner_actor::{Answered, DraftPlan, Next, NextStep, ReasonerError, observation};
 use crate::sandbox_actor::{Adopt, ExportChanges, Recall, Run};
 use crate::task::text::head_and_tail;
 use crate::task::{Base, Ending, Observed, Produced, TaskEvent};
@@ -42,35 +42,39 @@ impl Tools {
     pub(super) async fn think(&self) -> Carried {
         let reply = async { Ok(self.deps.reasoner.send(NextStep).await??) };
         let (reply, ()) = tokio::try_join!(reply, self.checkpoint())?;
-        let Answered { answer: (text, step), usage } = reply;
-        Ok(TaskEvent::Replied { text, step, usage })
+        Ok(match reply {
+            Next::Reply { text, step, usage } => TaskEvent::Replied { text, step, usage },
+            Next::Summarise(summary) => summary,
+        })
     }
 
-    pub(super) async fn run(&self, step: u32, command: String) -> Carried {
+    pub(super) async fn run(&self, step: u32, command: String, timeout_s: Option<u32>) -> Carried {
         let (answer, answered) = oneshot::channel();
-        let run = Run { step, command, timeout: self.deps.bench.pace.command_timeout, answer };
+        let run = Run { step, command, timeout: self.deps.bench.pace.command_time(timeout_s), answer };
         // A request that went down with its actor may have run: never again.
-        let Ok(()) = self.deps.sandbox.send(run).await else { return self.recall(step).await };
-        let Ok(ran) = answered.await else { return self.recall(step).await };
+        let Ok(()) = self.deps.sandbox.send(run).await else { return self.recall(step, timeout_s).await };
+        let Ok(ran) = answered.await else { return self.recall(step, timeout_s).await };
         match ran {
             Ok(outcome) => Ok(TaskEvent::CommandFinished { step, outcome: self.observed(&outcome).await? }),
             // Its connection is gone; the sandbox itself, and the command in it, may go on.
-            Err(SandboxError::Lost(why) | SandboxError::Unavailable(why)) => match self.recall(step).await {
-                Err(Ended::With(event)) if matches!(*event, TaskEvent::SandboxLost { .. }) => {
-                    Ok(TaskEvent::SandboxLost { why })
+            Err(SandboxError::Lost(why) | SandboxError::Unavailable(why)) => {
+                match self.recall(step, timeout_s).await {
+                    Err(Ended::With(event)) if matches!(*event, TaskEvent::SandboxLost { .. }) => {
+                        Ok(TaskEvent::SandboxLost { why })
+                    }
+                    recalled => recalled,
                 }
-                recalled => recalled,
-            },
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// What became of a command that was begun before. When the sandbox does not know, nobody does: the sandbox and all
     /// that is in it are there still, and the model looks for itself.
-    pub(super) async fn recall(&self, step: u32) -> Carried {
+    pub(super) async fn recall(&self, step: u32, timeout_s: Option<u32>) -> Carried {
         self.stand_in_sandbox().await?;
         let (answer, answered) = oneshot::channel();
-        let patience = self.deps.bench.pace.command_timeout + RECALL_MARGIN;
+        let patience = self.deps.bench.pace.command_time(timeout_s) + RECALL_MARGIN;
         self.deps.sandbox.send(Recall { step, patience, answer }).await?;
         let recalled = answered.await.map_err(|_| Ended::from(MailboxError::Closed))??;
         let outcome = match recalled {

@@ -147,7 +147,7 @@ fn a_command_under_way_does_not_outlive_the_wish_for_it() {
         world.config.pace.command_timeout = 50 * MINUTE;
         let node = world.start();
         let mut story = Story::of(&node);
-        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command }, .. } if command == "hang")).await;
+        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command, .. }, .. } if command == "hang")).await;
         world.forge.close_issue();
         story.until_kind("cancelled").await;
         let began = tokio::time::Instant::now();

@@ -8,7 +8,7 @@ use bzzz_actors::task::{Ending, Step, TaskEvent};
 const SLOW: &str = "```sh\nslow write\n```";
 
 async fn until_runs(story: &mut Story, wanted: &str) {
-    let runs = |event: &TaskEvent| matches!(event, TaskEvent::Replied { step: Step::Run { command }, .. } if command == wanted);
+    let runs = |event: &TaskEvent| matches!(event, TaskEvent::Replied { step: Step::Run { command, .. }, .. } if command == wanted);
     story.until(runs).await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }

@@ -76,7 +76,7 @@ fn a_killed_sandbox_is_replaced_and_the_model_is_told() {
         let world = World::new(&[PLAN, WRITE, HANG, WRITE, DONE, DONE]);
         let node = world.start();
         let mut story = Story::of(&node);
-        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command }, .. } if command == "hang")).await;
+        story.until(|event| matches!(event, TaskEvent::Replied { step: Step::Run { command, .. }, .. } if command == "hang")).await;
         world.sandboxes.kill(Purpose::Work);
         story.until_kind("sandbox_lost").await;
         story.until_kind("prepared").await;

@@ -114,13 +114,23 @@ pub(crate) async fn chat(ollama: web::Data<Ollama>, http: HttpRequest, body: web
     answer(reply, request.stream.unwrap_or(true), fault)
 }
 
+/// How a node begins that summarises its conversation, before the number of replies that are gone.
+const SUMMARY: &str = "To save room, the first ";
+
+/// The replies that the conversation no longer holds. The model reads of them, as a true one would.
+fn summarised(messages: &[Message]) -> usize {
+    let said = messages.iter().filter(|m| m.role == "user").find_map(|m| m.content.split_once(SUMMARY));
+    said.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
 /// The task stands in the system message; how far the conversation is, in the number of the model's own replies.
 fn reply_text(ollama: &Ollama, messages: &[Message]) -> String {
     let of_role = |role: &'static str| messages.iter().filter(move |m| m.role == role);
     let system: Vec<&str> = of_role("system").map(|m| m.content.as_str()).collect();
     let system = system.join("\n");
     let (task, role) = (line_value(&system, "Task"), line_value(&system, "Role"));
-    ollama.lock().script.reply(task, role, of_role("assistant").count()).to_owned()
+    let replies = of_role("assistant").count() + summarised(messages);
+    ollama.lock().script.reply(task, role, replies).to_owned()
 }
 
 #[cfg(test)]

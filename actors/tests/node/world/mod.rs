@@ -118,6 +118,7 @@ pub fn config(node: &str) -> NodeConfig {
         limits: Limits::default(),
         pace: Pace {
             command_timeout: MINUTE,
+            longest_command: 15 * MINUTE,
             check_timeout: 10 * MINUTE,
             wall_time: 120 * MINUTE,
             review_interval: MINUTE,
@@ -128,6 +129,7 @@ pub fn config(node: &str) -> NodeConfig {
         choice: ModelChoice {
             names: vec!["coder".into()],
             max_output_tokens: 1000,
+            context_tokens: 16_384,
             call_limit: 600 * MINUTE,
         },
         calls_in_flight: 1,

@@ -16,18 +16,26 @@ struct State {
     replies: Vec<String>,
     failures: Vec<ModelError>,
     requests: Vec<ChatRequest>,
+    /// More bytes overflow the server's window.
+    max_prompt_bytes: usize,
 }
 
 impl Script {
     pub fn new(replies: &[&str]) -> Self {
         let replies = replies.iter().map(|it| (*it).to_owned()).collect();
-        let state = State { replies, failures: Vec::new(), requests: Vec::new() };
+        let state =
+            State { replies, failures: Vec::new(), requests: Vec::new(), max_prompt_bytes: usize::MAX };
         Self { traps: Traps::default(), state: Mutex::new(state) }
     }
 
     /// The next questions fail, the last given first.
     pub fn fail(&self, failures: Vec<ModelError>) {
         self.state.lock().unwrap().failures = failures;
+    }
+
+    /// Its server says that longer prompts do not fit.
+    pub fn with_room_for(&self, max_prompt_bytes: usize) {
+        self.state.lock().unwrap().max_prompt_bytes = max_prompt_bytes;
     }
 
     /// Adds to the script.
@@ -40,6 +48,12 @@ impl Script {
     }
 }
 
+/// The replies that the node's summary says are gone.
+fn summarised(request: &ChatRequest) -> usize {
+    let said = request.messages.iter().find_map(|it| it.content.split_once("To save room, the first "));
+    said.map_or(0, |(_, rest)| rest.split(' ').next().unwrap().parse().unwrap())
+}
+
 #[async_trait]
 impl Model for Script {
     async fn models(&self) -> Result<Vec<String>, ModelError> {
@@ -47,13 +61,22 @@ impl Model for Script {
         Ok(vec!["coder:latest".into()])
     }
 
+    async fn window(&self, _: &str) -> Result<Option<u32>, ModelError> {
+        Ok(None)
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         self.traps.step_on("chat");
         let said = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
+        let said = said + summarised(request);
         let reply = {
             let mut state = self.state.lock().unwrap();
             if let Some(error) = state.failures.pop() {
                 return Err(error);
+            }
+            let bytes = request.messages.iter().map(|it| it.content.len()).sum::<usize>();
+            if bytes > state.max_prompt_bytes {
+                return Err(ModelError::Overflow(format!("{bytes} bytes")));
             }
             state.requests.push(request.clone());
             state.replies.get(said).cloned()

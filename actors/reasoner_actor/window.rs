@@ -1,0 +1,181 @@
+//! What a model's window holds: how long a prompt is in tokens, when the conversation's old part has to be summarised, and
+//! how much of it.
+//!
+//! No tokenizer: which one a model has, nobody says. A prompt's length in bytes is known, the server counts its tokens,
+//! and how many bytes make a token is learned from the two, for each model.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::task::TaskEvent;
+
+use super::conversation::{Conversation, Keep, Seen};
+
+/// Until a model's own is known: less than any has with text in English or in a programming language.
+const BYTES_A_TOKEN: f64 = 3.0;
+
+/// Outside of this no count is believed.
+const BELIEVABLE: std::ops::RangeInclusive<f64> = 1.0..=8.0;
+
+/// The conversation is summarised when it takes this part of its room, down to about the other part. Rarely and much at
+/// once: the server reads the whole prompt anew after it.
+const FULL: f64 = 0.8;
+const SUMMARISED: f64 = 0.45;
+
+/// The part of that which the list of old commands may take.
+const LIST: f64 = 0.25;
+
+/// No server's window is smaller.
+const MIN_WINDOW_TOKENS: u32 = 2048;
+
+/// A prompt that grew is counted higher, if the server saw all of it; by rounding and templates it differs a little.
+const GROWN: f64 = 0.95;
+/// A prompt that was counted to less than this part of what was expected was not seen whole.
+const EXPECTED: f64 = 0.6;
+
+/// A server that counts so many prompts in a row too low counts otherwise than by the whole prompt.
+const MAX_SHORTFALLS: u32 = 3;
+
+/// What is known of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Facts {
+    bytes_a_token: Option<f64>,
+    /// What the server really loaded it with, in tokens; `Some(None)`: it does not say.
+    window: Option<Option<u32>>,
+    shortfalls: u32,
+}
+
+/// What a node has learned of its models. Learned anew from the journal as tasks are taken up.
+#[derive(Debug, Clone, Default)]
+pub struct Windows {
+    models: Arc<Mutex<HashMap<String, Facts>>>,
+}
+
+impl Windows {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Facts>> {
+        // Each change is whole.
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn facts(&self, model: &str) -> Facts {
+        self.lock().get(model).copied().unwrap_or_default()
+    }
+
+    /// A prompt that was counted.
+    pub fn learn(&self, seen: &Seen) {
+        let bytes_a_token = seen.prompt_bytes as f64 / f64::from(seen.prompt_tokens.max(1));
+        let mut models = self.lock();
+        let facts = models.entry(seen.model.clone()).or_default();
+        facts.shortfalls = 0;
+        if BELIEVABLE.contains(&bytes_a_token) {
+            facts.bytes_a_token = Some(bytes_a_token);
+        }
+    }
+
+    /// What the server says that the model's window is, if it says so.
+    pub fn learn_window(&self, model: &str, tokens: Option<u32>) {
+        self.lock().entry(model.to_owned()).or_default().window = Some(tokens);
+    }
+
+    /// Whether the server has been asked for it.
+    pub fn knows_window(&self, model: &str) -> bool {
+        self.facts(model).window.is_some()
+    }
+
+    /// The tokens that a prompt of so many bytes is likely to have.
+    pub fn estimate(&self, model: &str, prompt_bytes: usize) -> u32 {
+        (prompt_bytes as f64 / self.facts(model).bytes_a_token.unwrap_or(BYTES_A_TOKEN)).ceil() as u32
+    }
+
+    /// The longest prompt that leaves room for a reply, in bytes. The window is the smaller one of what was asked for and
+    /// what the server has.
+    pub fn room_bytes(&self, model: &str, asked_for: u32, max_output_tokens: u32) -> usize {
+        let facts = self.facts(model);
+        let window = facts.window.flatten().map_or(asked_for, |real| real.min(asked_for));
+        let tokens = window.saturating_sub(max_output_tokens.min(window / 2));
+        (f64::from(tokens) * facts.bytes_a_token.unwrap_or(BYTES_A_TOKEN)) as usize
+    }
+
+    /// How many tokens the server should have counted, when it counted so few that it can't have seen the whole prompt:
+    /// older servers drop the oldest messages without a word.
+    pub fn shortfall(&self, seen: &Seen, before: Option<&Seen>) -> Option<u32> {
+        if seen.prompt_tokens == 0 {
+            return None;
+        }
+        let facts = self.facts(&seen.model);
+        let expected = self.estimate(&seen.model, seen.prompt_bytes);
+        let has_room = facts.window.flatten().is_some_and(|window| expected < window);
+        if has_room || expected <= MIN_WINDOW_TOKENS || facts.shortfalls >= MAX_SHORTFALLS {
+            return None;
+        }
+        let counted = f64::from(seen.prompt_tokens);
+        let before = before.filter(|it| it.model == seen.model && it.prompt_bytes <= seen.prompt_bytes);
+        let is_short = match before {
+            Some(before) => counted < f64::from(before.prompt_tokens) * GROWN,
+            None => counted < f64::from(expected) * EXPECTED,
+        };
+        is_short.then(|| {
+            self.lock().entry(seen.model.clone()).or_default().shortfalls += 1;
+            expected
+        })
+    }
+}
+
+impl Conversation {
+    /// What summarises it when its prompt has come near to `room_bytes`; `None` while it has not.
+    pub fn compacted_before(&self, room_bytes: usize) -> Option<TaskEvent> {
+        let is_full = self.prompt_bytes() as f64 > room_bytes as f64 * FULL;
+        is_full.then(|| self.compacted_to((room_bytes as f64 * SUMMARISED) as usize)).flatten()
+    }
+
+    /// The same of one that turned out to be too long.
+    pub fn compacted_after_overflow(&self, room_bytes: usize) -> Option<TaskEvent> {
+        self.compacted_to((self.prompt_bytes().min(room_bytes) as f64 * SUMMARISED) as usize)
+    }
+
+    /// As many of the last commands as fit stay whole, the very last in any case. `None` when nothing would go.
+    fn compacted_to(&self, max_bytes: usize) -> Option<TaskEvent> {
+        let always = self.turns().iter().filter(|turn| turn.keep == Keep::Always);
+        let always: usize = always.map(|turn| turn.text.len()).sum();
+        let max_list = (max_bytes as f64 * LIST) as usize;
+        let mut of_command = BTreeMap::<u32, usize>::new();
+        for turn in self.turns() {
+            if let Some(number) = turn.keep.command() {
+                *of_command.entry(number).or_default() += turn.text.len();
+            }
+        }
+        let mut left = max_bytes.saturating_sub(always + max_list);
+        let mut keep_from = self.last_command().max(1);
+        for (number, bytes) in of_command.into_iter().rev() {
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None if number >= keep_from => left = 0,
+                None => break,
+            }
+            keep_from = keep_from.min(number);
+        }
+        if keep_from <= self.kept_from() {
+            return None;
+        }
+        Some(TaskEvent::Compacted { keep_from, list_from: self.list_from(keep_from, max_list) })
+    }
+
+    /// The first command that the list has room for.
+    fn list_from(&self, keep_from: u32, max_bytes: usize) -> u32 {
+        let new = self.turns().iter().filter_map(|turn| match &turn.keep {
+            Keep::AsLine(number, line) if *number < keep_from => Some((*number, line)),
+            _ => None,
+        });
+        let all: Vec<_> = self.lines().iter().map(|(number, line)| (*number, line)).chain(new).collect();
+        let mut left = max_bytes;
+        let mut first = keep_from;
+        for (number, line) in all.into_iter().rev() {
+            match left.checked_sub(line.len() + 1) {
+                Some(rest) => (left, first) = (rest, number),
+                // All lines of a command, or none.
+                None => return first.max(number + 1),
+            }
+        }
+        1
+    }
+}
