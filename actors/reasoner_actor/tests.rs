@@ -218,12 +218,15 @@ fn a_prompt_that_was_not_seen_whole_is_noticed() {
     assert_eq!(windows.shortfall(&seen(30_000, 9000), None), None);
     // An old server with a window of 4096 that dropped the rest.
     assert_eq!(windows.shortfall(&seen(30_000, 4000), None), Some(10_000));
+    assert_eq!(windows.room_bytes(MODEL, 16_000, 1000), 9000, "no more than it saw");
     assert_eq!(windows.shortfall(&seen(30_000, 0), None), None, "it does not count");
     assert_eq!(windows.shortfall(&seen(5000, 500), None), None, "no window is so small");
     // It grew, and was counted lower.
     let before = seen(30_000, 9000);
     assert_eq!(windows.shortfall(&seen(33_000, 8000), Some(&before)), Some(11_000));
     assert_eq!(windows.shortfall(&seen(33_000, 9900), Some(&before)), None);
+    // As much was dropped as came to it.
+    assert_eq!(windows.shortfall(&seen(36_000, 9000), Some(&before)), Some(12_000));
     windows.learn(&seen(33_000, 9900));
     // One that has the room drops nothing: it counts what it had not seen before.
     windows.learn_window(MODEL, Some(16_384));
@@ -232,6 +235,7 @@ fn a_prompt_that_was_not_seen_whole_is_noticed() {
     windows.learn_window(MODEL, None);
     let noticed = (0..10).filter(|_| windows.shortfall(&seen(36_000, 900), Some(&before)).is_some()).count();
     assert_eq!(noticed, 3);
+    assert_eq!(windows.room_bytes(MODEL, 10_000, 1000), 30_000, "and neither is what it saw");
 }
 
 /// What follows a plan, by numbers.

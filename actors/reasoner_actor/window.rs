@@ -28,8 +28,10 @@ const LIST: f64 = 0.25;
 /// No server's window is smaller.
 const MIN_WINDOW_TOKENS: u32 = 2048;
 
-/// A prompt that grew is counted higher, if the server saw all of it; by rounding and templates it differs a little.
-const GROWN: f64 = 0.95;
+/// A prompt that grew is counted higher, if the server saw all of it. By rounding and templates what was there differs a
+/// little, and of what is new nobody knows how dense it is.
+const SEEN_BEFORE: f64 = 0.95;
+const SEEN_NEW: f64 = 0.35;
 /// A prompt that was counted to less than this part of what was expected was not seen whole.
 const EXPECTED: f64 = 0.6;
 
@@ -42,6 +44,8 @@ struct Facts {
     bytes_a_token: Option<f64>,
     /// What the server really loaded it with, in tokens; `Some(None)`: it does not say.
     window: Option<Option<u32>>,
+    /// What it must be, when the server does not say: it saw no more of a longer prompt.
+    guessed: Option<u32>,
     shortfalls: u32,
 }
 
@@ -91,7 +95,8 @@ impl Windows {
     /// what the server has.
     pub fn room_bytes(&self, model: &str, asked_for: u32, max_output_tokens: u32) -> usize {
         let facts = self.facts(model);
-        let window = facts.window.flatten().map_or(asked_for, |real| real.min(asked_for));
+        let known = facts.window.flatten().or(facts.guessed);
+        let window = known.map_or(asked_for, |real| real.min(asked_for));
         let tokens = window.saturating_sub(max_output_tokens.min(window / 2));
         (f64::from(tokens) * facts.bytes_a_token.unwrap_or(BYTES_A_TOKEN)) as usize
     }
@@ -111,13 +116,21 @@ impl Windows {
         let counted = f64::from(seen.prompt_tokens);
         let before = before.filter(|it| it.model == seen.model && it.prompt_bytes <= seen.prompt_bytes);
         let is_short = match before {
-            Some(before) => counted < f64::from(before.prompt_tokens) * GROWN,
+            Some(before) => {
+                let bytes_a_token = before.prompt_bytes as f64 / f64::from(before.prompt_tokens.max(1));
+                let new = (seen.prompt_bytes - before.prompt_bytes) as f64 / bytes_a_token;
+                counted < f64::from(before.prompt_tokens) * SEEN_BEFORE + new * SEEN_NEW
+            }
             None => counted < f64::from(expected) * EXPECTED,
         };
-        is_short.then(|| {
-            self.lock().entry(seen.model.clone()).or_default().shortfalls += 1;
-            expected
-        })
+        if is_short {
+            let mut models = self.lock();
+            let facts = models.entry(seen.model.clone()).or_default();
+            facts.shortfalls += 1;
+            let is_believed = facts.shortfalls < MAX_SHORTFALLS;
+            facts.guessed = is_believed.then(|| seen.prompt_tokens.max(MIN_WINDOW_TOKENS));
+        }
+        is_short.then_some(expected)
     }
 }
 

@@ -160,6 +160,7 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::PlanDrafted { .. }
         | TaskEvent::PlanSettled { .. }
         | TaskEvent::Replied { .. }
+        | TaskEvent::Compacted { .. }
         | TaskEvent::WorkRefused { .. }
         | TaskEvent::Published { .. }
         | TaskEvent::PullRequestOpened { .. }

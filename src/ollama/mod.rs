@@ -10,6 +10,8 @@ mod reply;
 mod tests;
 mod thinking;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use crate::http::{BaseUrl, PlainHttp, SetupError, client, describe, excerpt, read_to_end};
 use refusal::refusal;
@@ -73,20 +76,38 @@ pub struct Ollama {
     client: Client,
     base: BaseUrl,
     options: OllamaOptions,
+    /// Models that come to no end of their thinking, and are told not to think.
+    ponderous: Mutex<HashSet<String>>,
 }
+
+/// How a model is asked that may think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thinking {
+    AsItDoes,
+    Briefly,
+    Not,
+}
+
+/// Said with the question when the answer to it was all thinking.
+const BE_BRIEF: &str = "\n\nThink briefly, then answer.";
 
 impl Ollama {
     /// # Errors
     /// An address that can't be used. Nothing is sent yet.
     pub fn new(options: OllamaOptions) -> Result<Self, SetupError> {
         let base = BaseUrl::parse(&options.url, PlainHttp::Anywhere)?;
-        Ok(Self { client: client(&base, options.connect_timeout)?, base, options })
+        let client = client(&base, options.connect_timeout)?;
+        Ok(Self { client, base, options, ponderous: Mutex::default() })
     }
 
-    fn body(&self, request: &ChatRequest) -> Value {
-        json!({
+    fn body(&self, request: &ChatRequest, thinking: Thinking) -> Value {
+        let mut messages = request.messages.clone();
+        if let (Thinking::Briefly, Some(last)) = (thinking, messages.last_mut()) {
+            last.content += BE_BRIEF;
+        }
+        let mut body = json!({
             "model": request.model,
-            "messages": request.messages,
+            "messages": messages,
             "stream": true,
             // Newer servers then answer with an error where they would drop the oldest messages unsaid.
             "truncate": false,
@@ -97,7 +118,12 @@ impl Ollama {
                 "num_predict": request.max_output_tokens,
                 "temperature": self.options.temperature,
             },
-        })
+        });
+        // Servers and models that know no thinking refuse it, so it is not said before it must be.
+        if thinking == Thinking::Not {
+            body["think"] = json!(false);
+        }
+        body
     }
 
     async fn list<T: DeserializeOwned>(&self, what: &str) -> Result<Listed<T>, ModelError> {
@@ -114,11 +140,7 @@ impl Ollama {
         })
     }
 
-    async fn read_reply(
-        &self,
-        mut response: Response,
-        model: &ChatRequest,
-    ) -> Result<Completion, ModelError> {
+    async fn read_reply(&self, mut response: Response, model: &ChatRequest) -> Result<Said, ModelError> {
         let limits = Limits {
             line_bytes: self.options.max_line_bytes,
             reply_bytes: self.options.max_reply_bytes,
@@ -138,7 +160,7 @@ impl Ollama {
                 None => Some(reader.end()?),
             };
             if let Some(completion) = finished {
-                return Ok(completion);
+                return Ok(Said { completion, has_thought: reader.has_thought() });
             }
         }
     }
@@ -174,9 +196,52 @@ impl Model for Ollama {
         Ok(loaded.models.into_iter().find(|it| is_it(&it.name)).and_then(|it| it.context_length))
     }
 
+    /// A model that only thought is asked again to be brief, and then not to think, as which it is asked from then on.
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         let started = Instant::now();
-        let sent = self.client.post(self.base.join(&["api", "chat"])).json(&self.body(request)).send();
+        let is_ponderous = self.ponderous().contains(&request.model);
+        let ways: &[Thinking] = match is_ponderous {
+            true => &[Thinking::Not],
+            false => &[Thinking::AsItDoes, Thinking::Briefly, Thinking::Not],
+        };
+        let mut output_tokens = 0_u32;
+        let mut said = None;
+        for way in ways {
+            let Said { completion, has_thought } = self.ask(request, *way).await?;
+            output_tokens = output_tokens.saturating_add(completion.output_tokens);
+            let is_all_thinking = has_thought && completion.content.trim().is_empty();
+            said = Some(completion);
+            if !is_all_thinking {
+                break;
+            }
+            // Now, since the call may be given up before the next answer.
+            if *way == Thinking::Briefly {
+                warn!(
+                    model = request.model,
+                    "it comes to no end of its thinking: it is asked without from here on"
+                );
+                self.ponderous().insert(request.model.clone());
+            }
+        }
+        let nothing = || ModelError::Unavailable("it was not asked".to_owned());
+        Ok(Completion { duration: started.elapsed(), output_tokens, ..said.ok_or_else(nothing)? })
+    }
+}
+
+/// A whole reply.
+struct Said {
+    completion: Completion,
+    has_thought: bool,
+}
+
+impl Ollama {
+    fn ponderous(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.ponderous.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, request: &ChatRequest, thinking: Thinking) -> Result<Said, ModelError> {
+        let body = self.body(request, thinking);
+        let sent = self.client.post(self.base.join(&["api", "chat"])).json(&body).send();
         let response = timeout(self.options.first_byte_timeout, sent)
             .await
             .map_err(|_| {
@@ -192,7 +257,6 @@ impl Model for Ollama {
             let body = body.ok().and_then(Result::ok).unwrap_or_default();
             return Err(refusal(status.as_u16(), &body, &request.model));
         }
-        let completion = self.read_reply(response, request).await?;
-        Ok(Completion { duration: started.elapsed(), ..completion })
+        self.read_reply(response, request).await
     }
 }

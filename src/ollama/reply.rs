@@ -116,6 +116,11 @@ impl ReplyReader {
         Ok(None)
     }
 
+    /// The model has thought, and may have said nothing else.
+    pub(super) fn has_thought(&self) -> bool {
+        self.thinking_bytes > 0 || without_thinking(&self.content).len() < self.content.len()
+    }
+
     fn completion(
         &self,
         finish: Finish,

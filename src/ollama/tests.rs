@@ -118,3 +118,71 @@ async fn the_models_of_the_server_are_listed() {
     assert_eq!(ollama.models().await.unwrap(), ["a:7b", "b:latest"]);
     assert!(ollama.models().await.unwrap_err().is_retryable());
 }
+
+#[tokio::test]
+async fn the_window_is_the_one_that_the_server_has_loaded() {
+    let body = r#"{"models":[{"name":"a:7b","context_length":4096},{"name":"m:1"},{"name":"b:latest","context_length":8192}]}"#;
+    let answers = (0..4).map(|_| Answer::json(200, body)).chain([Answer::json(404, "404 page not found")]);
+    let server = Canned::serve(answers.collect()).await;
+    let ollama = ollama_with(&server, |_| {});
+    assert_eq!(ollama.window("a:7b").await, Ok(Some(4096)));
+    assert_eq!(ollama.window("b").await, Ok(Some(8192)));
+    assert_eq!(ollama.window("m:1").await, Ok(None), "an older server");
+    assert_eq!(ollama.window("other").await, Ok(None));
+    assert!(ollama.window("a:7b").await.is_err());
+    assert_eq!(server.seen()[0].line, "GET /api/ps");
+}
+
+#[tokio::test]
+async fn a_model_that_only_thinks_is_asked_to_be_brief_and_then_not_to_think() {
+    let inline = "{\"message\":{\"content\":\"<think>hm, let me see\"},\"done\":false}\n";
+    let apart = "{\"message\":{\"content\":\"\",\"thinking\":\"hm\"},\"done\":false}\n";
+    let all_thinking = |part: &str| Answer::stream(200, &format!("{part}{LAST}"));
+    let word = || Answer::stream(200, &format!("{PART}{LAST}"));
+    let answers =
+        vec![all_thinking(inline), word(), all_thinking(apart), all_thinking(inline), word(), word()];
+    let server = Canned::serve(answers).await;
+    let ollama = ollama_with(&server, |_| {});
+
+    let completion = ollama.chat(&request()).await.unwrap();
+    assert_eq!((completion.content.as_str(), completion.output_tokens), ("word ", 4), "both are paid for");
+    let bodies = |from: usize| server.seen()[from..].iter().map(|it| it.json()).collect::<Vec<_>>();
+    let said = |body: &serde_json::Value| body["messages"][0]["content"].as_str().unwrap().to_owned();
+    let first = bodies(0);
+    assert_eq!(said(&first[0]), "be brief");
+    assert_eq!(said(&first[1]), "be brief\n\nThink briefly, then answer.");
+
+    assert_eq!(ollama.chat(&request()).await.unwrap().content, "word ");
+    assert_eq!(ollama.chat(&request()).await.unwrap().content, "word ");
+    let then = bodies(2);
+    let thinks: Vec<_> =
+        then.iter().map(|body| body.get("think").and_then(serde_json::Value::as_bool)).collect();
+    // The last is of another call: it is remembered.
+    assert_eq!(thinks, [None, None, Some(false), Some(false)]);
+    assert_eq!(said(&then[3]), "be brief");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_empty_without_any_thinking_is_not_asked_for_again() {
+    let server = Canned::serve(vec![Answer::stream(200, LAST)]).await;
+    assert_eq!(ollama_with(&server, |_| {}).chat(&request()).await.unwrap().content, "");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn the_bodies_of_a_task_share_all_bytes_up_to_the_new_message() {
+    let answers = (0..2).map(|_| Answer::stream(200, &format!("{PART}{LAST}"))).collect();
+    let server = Canned::serve(answers).await;
+    let ollama = ollama_with(&server, |_| {});
+    let mut request = request();
+    ollama.chat(&request).await.unwrap();
+    for (role, content) in [(Role::Assistant, "I look."), (Role::User, "Command 1: exit status 0")] {
+        request.messages.push(Message { role, content: content.to_owned() });
+    }
+    ollama.chat(&request).await.unwrap();
+    let bodies: Vec<_> = server.seen().into_iter().map(|it| it.body).collect();
+    let last_message = "{\"content\":\"be brief\",\"role\":\"system\"}";
+    let end = bodies[0].find(last_message).unwrap() + last_message.len();
+    assert_eq!(bodies[0][..end], bodies[1][..end], "nothing stands before the messages that differs");
+    assert!(bodies[1][end..].starts_with(",{\"content\":\"I look.\""), "{}", bodies[1]);
+}

@@ -6,7 +6,7 @@ use bzzz::apiary::StandIn;
 use bzzz::apiary::faults::{Fault, Rule, When};
 use bzzz_actors::task::label;
 
-use crate::replies::{DONE, FUEL, FUELLED, PLAN};
+use crate::replies::{DONE, FUEL, FUELLED, PLAN, running};
 use crate::stage::on_a_hill;
 
 #[test]
@@ -94,5 +94,66 @@ fn a_model_that_is_missing_or_away_is_waited_for() {
         assert!(story.stalls("draft the plan")[0].contains("the model server is not available"), "{story}");
         hill.apiary.faults(StandIn::Ollama).clear();
         node.until_proposed(&task).await;
+    });
+}
+
+/// As the stand-in counts tokens.
+fn tokens(prompt: &str) -> usize {
+    prompt.len().div_ceil(4)
+}
+
+/// Commands of which each says much.
+const TALKATIVE: usize = 14;
+
+fn talkative() -> Vec<String> {
+    let commands = (1..TALKATIVE).map(|n| format!("echo {n}; seq -f 'line %g of {n}' 400"));
+    let commands: Vec<_> = commands.chain(["echo full > fuel".to_owned()]).collect();
+    running(&commands.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_long_task_is_kept_within_the_window_and_no_prompt_is_cut() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("window", &["test -s fuel"]).await;
+        let task = hill.issue(&repo, talkative());
+        let node = hill
+            .node_with("a", |settings| {
+                settings.model.context_tokens = 8192;
+                settings.model.max_output_tokens = 1024;
+            })
+            .await;
+        let story = node.until_proposed(&task).await;
+        assert_eq!(story.count("command_finished"), TALKATIVE, "{story}");
+        assert!((1..=5).contains(&story.count("compacted")), "{story}");
+        assert_eq!(story.count("stalled"), 0, "{story}");
+        let prompts = hill.prompts(&task);
+        let longest = prompts.iter().map(|prompt| tokens(prompt)).max().unwrap();
+        assert!(longest + 1024 <= 8192, "{longest}");
+        let last = prompts.last().unwrap();
+        assert!(last.contains("To save room, the first ") && last.contains("test -s fuel"), "{last}");
+        hill.assert_proposed_once(&task).await;
+    });
+}
+
+#[test]
+fn a_server_that_drops_what_does_not_fit_is_noticed() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("small", &["test -s fuel"]).await;
+        hill.fail(StandIn::Ollama, Rule::new("POST", "/api/chat", Fault::SmallWindow { tokens: 4096 }));
+        let task = hill.issue(&repo, talkative());
+        let node = hill
+            .node_with("a", |settings| {
+                settings.model.context_tokens = 16_384;
+                settings.model.max_output_tokens = 1024;
+            })
+            .await;
+        let story = node.until_proposed(&task).await;
+        assert_eq!(story.count("command_finished"), TALKATIVE, "{story}");
+        assert!(story.count("compacted") >= 1, "{story}");
+        hill.assert_proposed_once(&task).await;
+        // One was answered that was not seen whole; none of that answer was used.
+        let prompts = hill.prompts(&task);
+        let too_long = prompts.iter().filter(|prompt| tokens(prompt) > 4096).count();
+        assert!(too_long <= 2, "{:?}", prompts.iter().map(|it| tokens(it)).collect::<Vec<_>>());
     });
 }

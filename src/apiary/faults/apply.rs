@@ -41,6 +41,7 @@ pub(crate) enum StreamFault {
     Error(String),
     Endless,
     Stalled,
+    SmallWindow(u64),
 }
 
 pub(crate) struct Answer {
@@ -113,6 +114,10 @@ pub(crate) async fn answer(
         }
         Some(Fault::StalledStream) => {
             request.extensions_mut().insert(StreamFault::Stalled);
+            next.call(request).await?.map_into_boxed_body()
+        }
+        Some(Fault::SmallWindow { tokens }) => {
+            request.extensions_mut().insert(StreamFault::SmallWindow(tokens));
             next.call(request).await?.map_into_boxed_body()
         }
         // These never stand here: they come together with the others.

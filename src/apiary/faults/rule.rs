@@ -70,6 +70,9 @@ pub enum Fault {
     EndlessStream,
     /// Ollama's stream falls silent half-way, and stays open.
     StalledStream,
+    /// Ollama is an older one, and its window no larger than this whatever is asked for: what does not fit is left out
+    /// of the prompt without a word, and `/api/ps` does not tell the window.
+    SmallWindow { tokens: u64 },
 }
 
 impl Fault {
@@ -88,6 +91,7 @@ impl Fault {
             Self::StreamError { .. } => "stream_error",
             Self::EndlessStream => "endless_stream",
             Self::StalledStream => "stalled_stream",
+            Self::SmallWindow { .. } => "small_window",
         }
     }
 

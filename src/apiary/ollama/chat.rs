@@ -96,21 +96,25 @@ pub(crate) async fn chat(ollama: web::Data<Ollama>, http: HttpRequest, body: web
     if !is_known(&request.model) {
         return unknown(&request.model);
     }
-    let num_ctx = request.options.num_ctx.unwrap_or(DEFAULT_NUM_CTX);
-    let loaded_now = ollama.load(num_ctx, request.keep_alive.as_ref());
+    let fault = http.extensions_mut().remove::<StreamFault>();
+    let (largest, fault) = match fault {
+        Some(StreamFault::SmallWindow(tokens)) => (Some(tokens), None),
+        other => (None, other),
+    };
+    let num_ctx = request.options.num_ctx.unwrap_or(DEFAULT_NUM_CTX).min(largest.unwrap_or(u64::MAX));
+    let loaded_now = ollama.load(num_ctx, largest.is_none(), request.keep_alive.as_ref());
     let kind = Kind::Chat;
     if request.messages.is_empty() {
         return answer(Reply::without_text(kind, &request.model, request.keep_alive.as_ref()), false, None);
     }
     let asked = cost(&request.messages);
-    if asked > num_ctx && request.truncate == Some(false) {
+    if asked > num_ctx && request.truncate == Some(false) && largest.is_none() {
         return too_long(asked, num_ctx);
     }
     let prompt_tokens = seen_tokens(&request.messages, num_ctx);
     let text = reply_text(&ollama, &request.messages);
     let reply =
         Reply::new(kind, &request.model, &text, request.options.num_predict, prompt_tokens, loaded_now);
-    let fault = http.extensions_mut().remove::<StreamFault>();
     answer(reply, request.stream.unwrap_or(true), fault)
 }
 

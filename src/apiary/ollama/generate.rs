@@ -43,7 +43,7 @@ pub(crate) async fn generate(ollama: web::Data<Ollama>, http: HttpRequest, body:
         return unknown(&request.model);
     }
     let num_ctx = request.options.num_ctx.unwrap_or(DEFAULT_NUM_CTX);
-    let loaded_now = ollama.load(num_ctx, request.keep_alive.as_ref());
+    let loaded_now = ollama.load(num_ctx, true, request.keep_alive.as_ref());
     let kind = Kind::Generate;
     if request.prompt.is_empty() {
         return answer(Reply::without_text(kind, &request.model, request.keep_alive.as_ref()), false, None);

@@ -25,6 +25,8 @@ const SIZE: u64 = 4096;
 /// The model in memory.
 pub(crate) struct Loaded {
     num_ctx: u64,
+    /// An older server does not tell its window.
+    tells: bool,
     expires: Instant,
     expires_at: String,
 }
@@ -40,12 +42,13 @@ pub(crate) fn unknown(name: &str) -> HttpResponse {
 
 impl Ollama {
     /// Loads the model with a window, or keeps it; true when it was not there in this size.
-    pub(crate) fn load(&self, num_ctx: u64, keep_alive: Option<&Value>) -> bool {
+    pub(crate) fn load(&self, num_ctx: u64, tells: bool, keep_alive: Option<&Value>) -> bool {
         let keep = keep_alive.map_or(DEFAULT_KEEP_ALIVE, keep_alive_duration);
         let mut state = self.lock();
         let there = state.loaded.as_ref().is_some_and(|l| l.num_ctx == num_ctx && l.expires > Instant::now());
         state.loaded = (!keep.is_zero()).then(|| Loaded {
             num_ctx,
+            tells,
             expires: Instant::now() + keep,
             expires_at: clock::after(keep),
         });
@@ -100,7 +103,7 @@ pub(crate) async fn ps(ollama: web::Data<Ollama>) -> HttpResponse {
     let loaded = state.loaded.as_ref().filter(|l| l.expires > Instant::now());
     let models: Vec<Value> = loaded
         .map(|loaded| {
-            json!({
+            let mut model = json!({
                 "name": MODEL,
                 "model": MODEL,
                 "size": SIZE,
@@ -108,8 +111,11 @@ pub(crate) async fn ps(ollama: web::Data<Ollama>) -> HttpResponse {
                 "digest": digest(),
                 "details": details(),
                 "expires_at": loaded.expires_at,
-                "context_length": loaded.num_ctx,
-            })
+            });
+            if loaded.tells {
+                model["context_length"] = json!(loaded.num_ctx);
+            }
+            model
         })
         .into_iter()
         .collect();

@@ -126,7 +126,8 @@ pub(crate) fn answer(reply: Reply, streams: bool, fault: Option<StreamFault>) ->
     let mut lines: Vec<Bytes> = reply.chunks.iter().map(|text| bytes(&reply.line(text, false))).collect();
     let half = lines.len() / 2;
     match &fault {
-        None => lines.push(bytes(&reply.line("", true))),
+        // A small window is no fault of the stream.
+        None | Some(StreamFault::SmallWindow(_)) => lines.push(bytes(&reply.line("", true))),
         Some(StreamFault::WithoutDone) => {}
         Some(StreamFault::Error(error)) => {
             lines.truncate(half);
