@@ -94,20 +94,21 @@ pub struct ReasonerDeps {
 
 pub struct ReasonerActor {
     deps: ReasonerDeps,
-    conversation: Conversation,
+    /// A question under way holds it too.
+    conversation: Arc<Conversation>,
     /// The last event that the conversation holds.
     read_up_to: Seq,
 }
 
 impl ReasonerActor {
     pub fn new(deps: ReasonerDeps) -> Self {
-        let conversation = Conversation::new(deps.task.clone());
+        let conversation = Arc::new(Conversation::new(deps.task.clone()));
         Self { deps, conversation, read_up_to: Seq::default() }
     }
 
     fn catch_up(&mut self, news: &[Recorded]) {
         for recorded in news.iter().filter(|recorded| recorded.seq > self.read_up_to) {
-            self.conversation.record(&recorded.event);
+            Arc::make_mut(&mut self.conversation).record(&recorded.event);
             if let (TaskEvent::Replied { .. } | TaskEvent::PlanDrafted { .. }, Some(seen)) =
                 (&recorded.event, self.conversation.seen())
             {
@@ -143,7 +144,7 @@ enum Asked {
 /// One request to the model, with all that it needs.
 struct Question {
     deps: ReasonerDeps,
-    conversation: Conversation,
+    conversation: Arc<Conversation>,
 }
 
 impl Question {

@@ -17,7 +17,8 @@ a command
 ```
 runs the command with bash at the top of the repository. Each command runs in a fresh shell: a `cd` or a variable is \
 gone after it, files stay. There is no network but what you are told of, no root, no terminal and no input; a command \
-that waits is killed. One that needs more time than a minute, such as a build, is asked for as ```sh timeout=600 (seconds). Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
+that waits is killed. For one that takes \
+longer than a minute, such as a build, write `sh timeout=600` (seconds) in place of `sh`. Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small script.
 
 ```done
 title of the pull request

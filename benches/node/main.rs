@@ -6,6 +6,7 @@
 mod figures;
 mod idle;
 mod past;
+mod prompt;
 mod sandbox;
 mod task;
 
@@ -21,6 +22,9 @@ fn main() {
     }
     if wants("task") {
         figures.extend(task::measure());
+    }
+    if wants("prompt") {
+        figures.extend(prompt::measure());
     }
     if wants("idle") {
         figures.extend(idle::measure());
