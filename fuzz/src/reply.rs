@@ -21,7 +21,8 @@ pub(crate) fn hold_of(reply: &str, finish: Finish) {
     let step = read_step(reply, finish);
     assert_eq!(step, read_step(reply, finish), "the same reply was read in two ways");
     match step {
-        Step::Run { command } => {
+        Step::Run { command, timeout_s } => {
+            assert_ne!(timeout_s, Some(0), "no time at all");
             assert!(!command.trim().is_empty() && command.len() <= MAX_COMMAND_BYTES);
             assert!(!command.contains('\0'));
             assert!(
@@ -29,8 +30,10 @@ pub(crate) fn hold_of(reply: &str, finish: Finish) {
                 "a line of the command is not in the reply"
             );
             let fence = "`".repeat(command.matches('`').count().max(2) + 1);
-            let alone = read_step(&format!("{fence}sh\n{command}\n{fence}"), Finish::Stop);
-            assert_eq!(alone, Step::Run { command: command.lines().collect::<Vec<_>>().join("\n") });
+            let time = timeout_s.map(|seconds| format!(" timeout={seconds}")).unwrap_or_default();
+            let alone = read_step(&format!("{fence}sh{time}\n{command}\n{fence}"), Finish::Stop);
+            let command = command.lines().collect::<Vec<_>>().join("\n");
+            assert_eq!(alone, Step::Run { command, timeout_s });
         }
         Step::Done { title, body } => {
             assert!(!title.is_empty() && !title.contains('\n'));

@@ -28,7 +28,7 @@ fn a_prompt_that_overflows_is_summarised_and_asked_again() {
         let summaries = story.kinds.iter().filter(|kind| **kind == "compacted").count();
         assert!((1..=6).contains(&summaries), "{:?}", story.kinds);
         for n in 1..=20 {
-            assert_eq!(world.sandboxes.times(&format!("look {n} {}", "at it ".repeat(100)).trim_end()), 1);
+            assert_eq!(world.sandboxes.times(format!("look {n} {}", "at it ".repeat(100)).trim_end()), 1);
         }
         node.stop().await;
 

@@ -17,7 +17,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     let read = read(stream, usize::from(*piece_bytes) + 1);
     assert_eq!(read, self::read(stream, usize::MAX), "it depends on how the stream is cut");
     match read {
-        Ok(completion) => {
+        Ok((completion, _)) => {
             assert!(completion.content.len() <= LIMITS.reply_bytes);
             reply::hold_of(&completion.content, completion.finish);
         }
@@ -25,12 +25,13 @@ pub(crate) fn hold(bytes: &[u8]) {
     }
 }
 
-fn read(stream: &[u8], piece_bytes: usize) -> Result<Completion, ModelError> {
+/// With whether the model thought.
+fn read(stream: &[u8], piece_bytes: usize) -> Result<(Completion, bool), ModelError> {
     let mut reader = ReplyReader::new(LIMITS);
     for piece in stream.chunks(piece_bytes) {
         if let Some(completion) = reader.take(piece)? {
-            return Ok(completion);
+            return Ok((completion, reader.has_thought()));
         }
     }
-    reader.end()
+    reader.end().map(|completion| (completion, reader.has_thought()))
 }
