@@ -5,6 +5,7 @@
 //! question it reads what the journal has gained, so a restart (of the actor or of the node) is the same as a long
 //! pause. On a restart: the question under way is lost; asking again is safe.
 
+mod compaction;
 mod conversation;
 mod digest;
 pub mod observation;

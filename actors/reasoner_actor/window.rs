@@ -1,29 +1,18 @@
-//! What a model's window holds: how long a prompt is in tokens, when the conversation's old part has to be summarised, and
-//! how much of it.
+//! What a model's window holds: how long a prompt is in tokens, and whether the server saw all of it.
 //!
 //! No tokenizer: which one a model has, nobody says. A prompt's length in bytes is known, the server counts its tokens,
 //! and how many bytes make a token is learned from the two, for each model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::task::TaskEvent;
-
-use super::conversation::{Conversation, Keep, Seen};
+use super::conversation::Seen;
 
 /// Until a model's own is known: less than any has with text in English or in a programming language.
 const BYTES_A_TOKEN: f64 = 3.0;
 
 /// Outside of this no count is believed.
 const BELIEVABLE: std::ops::RangeInclusive<f64> = 1.0..=8.0;
-
-/// The conversation is summarised when it takes this part of its room, down to about the other part. Rarely and much at
-/// once: the server reads the whole prompt anew after it.
-const FULL: f64 = 0.8;
-const SUMMARISED: f64 = 0.45;
-
-/// The part of that which the list of old commands may take.
-const LIST: f64 = 0.25;
 
 /// No server's window is smaller.
 const MIN_WINDOW_TOKENS: u32 = 2048;
@@ -131,64 +120,5 @@ impl Windows {
             facts.guessed = is_believed.then(|| seen.prompt_tokens.max(MIN_WINDOW_TOKENS));
         }
         is_short.then_some(expected)
-    }
-}
-
-impl Conversation {
-    /// What summarises it when its prompt has come near to `room_bytes`; `None` while it has not.
-    pub fn compacted_before(&self, room_bytes: usize) -> Option<TaskEvent> {
-        let is_full = self.prompt_bytes() as f64 > room_bytes as f64 * FULL;
-        is_full.then(|| self.compacted_to((room_bytes as f64 * SUMMARISED) as usize)).flatten()
-    }
-
-    /// The same of one that turned out to be too long.
-    pub fn compacted_after_overflow(&self, room_bytes: usize) -> Option<TaskEvent> {
-        self.compacted_to((self.prompt_bytes().min(room_bytes) as f64 * SUMMARISED) as usize)
-    }
-
-    /// As many of the last commands as fit stay whole, the very last in any case. `None` when nothing would go.
-    fn compacted_to(&self, max_bytes: usize) -> Option<TaskEvent> {
-        let always = self.turns().iter().filter(|turn| turn.keep == Keep::Always);
-        let always: usize = always.map(|turn| turn.text.len()).sum();
-        let max_list = (max_bytes as f64 * LIST) as usize;
-        let mut of_command = BTreeMap::<u32, usize>::new();
-        for turn in self.turns() {
-            if let Some(number) = turn.keep.command() {
-                *of_command.entry(number).or_default() += turn.text.len();
-            }
-        }
-        let mut left = max_bytes.saturating_sub(always + max_list);
-        let mut keep_from = self.last_command().max(1);
-        for (number, bytes) in of_command.into_iter().rev() {
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None if number >= keep_from => left = 0,
-                None => break,
-            }
-            keep_from = keep_from.min(number);
-        }
-        if keep_from <= self.kept_from() {
-            return None;
-        }
-        Some(TaskEvent::Compacted { keep_from, list_from: self.list_from(keep_from, max_list) })
-    }
-
-    /// The first command that the list has room for.
-    fn list_from(&self, keep_from: u32, max_bytes: usize) -> u32 {
-        let new = self.turns().iter().filter_map(|turn| match &turn.keep {
-            Keep::AsLine(number, line) if *number < keep_from => Some((*number, line)),
-            _ => None,
-        });
-        let all: Vec<_> = self.lines().iter().map(|(number, line)| (*number, line)).chain(new).collect();
-        let mut left = max_bytes;
-        let mut first = keep_from;
-        for (number, line) in all.into_iter().rev() {
-            match left.checked_sub(line.len() + 1) {
-                Some(rest) => (left, first) = (rest, number),
-                // All lines of a command, or none.
-                None => return first.max(number + 1),
-            }
-        }
-        1
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! [`DockerSandboxes`] makes them, one a spec, under a name that the spec gives; `container` says what each is made
 //! of. The node speaks to the sandboxd inside over the container's standard streams, to which it attaches before the
-//! start, so that no word is missed, or over a shorter way that it is offered there: `direct`. The daemon may be another machine's: `address` says which are taken, `transport` how
-//! they are reached, and `layer` how sandboxd comes to them.
+//! start, so that no word is missed, or over a shorter way that it is offered there: `direct`. The daemon may be
+//! another machine's: `address` says which are taken, `transport` how they are reached, and `layer` how sandboxd comes
+//! to them.
 //!
 //! Invariants: no credential, no host path but, read only, sandboxd's own file, the folder of the node's socket and, for a
 //! repository with an allow-list, that of the network proxy's; no network interface, no capability. A container
