@@ -63,16 +63,7 @@ pub(crate) fn sweep(all: &Path, wanted: &HashSet<PathBuf>) {
     };
     for folder in found.filter_map(Result::ok).map(|entry| entry.path()) {
         if !wanted.contains(&folder) {
-            remove_folder(&folder);
+            crate::folder::remove(&folder);
         }
-    }
-}
-
-pub(crate) fn remove_folder(folder: &Path) {
-    match fs::remove_dir_all(folder) {
-        Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
-            warn!(folder = %folder.display(), %problem, "not removed; the next start of the node removes it");
-        }
-        _ => {}
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::net::UnixListener;
 use tracing::debug;
 
+use crate::folder;
 use crate::socket::{self, FOLDER_MODE, OUTER_MODE, folder_of, make_folder};
 
 /// In the data folder. Not among what a starting node throws away: a sandbox that goes on has a folder of it mounted.
@@ -101,6 +102,6 @@ impl DirectSocket {
     }
 
     pub(super) fn remove(&self) {
-        socket::remove_folder(&self.folder);
+        folder::remove(&self.folder);
     }
 }

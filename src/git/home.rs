@@ -18,14 +18,10 @@ impl Home {
     /// Makes the folders, and removes what a node that was killed left half made.
     pub(super) fn open(root: PathBuf) -> std::io::Result<Self> {
         let home = Self { root: std::path::absolute(root)? };
-        let work = home.root.join("git-work");
-        match std::fs::remove_dir_all(&work) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        for folder in [work, home.mirrors(), home.archives(), home.tasks()] {
+        for folder in [home.mirrors(), home.archives(), home.tasks()] {
             std::fs::create_dir_all(folder)?;
         }
+        crate::folder::emptied(&home.root.join("git-work"))?;
         std::fs::create_dir(home.empty())?;
         Ok(home)
     }

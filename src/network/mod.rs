@@ -39,7 +39,8 @@ pub use outside::{Outside, PublicInternet};
 use proxy::Proxy;
 pub use record::{MAX_ALLOWED, MAX_REFUSED, Reporter, Reports, reports};
 
-use crate::socket::{self, FOLDER_MODE, OUTER_MODE, hash, make_folder, remove_folder};
+use crate::folder;
+use crate::socket::{self, FOLDER_MODE, OUTER_MODE, hash, make_folder};
 
 /// In the data folder. Not among what a starting node throws away: a sandbox that goes on has a folder of it mounted.
 const FOLDER: &str = "network";
@@ -216,7 +217,7 @@ impl Network {
         if !self.end() {
             return;
         }
-        remove_folder(&self.folder);
+        folder::remove(&self.folder);
         if self.networks.is_for_users {
             let _nobody_opens = self.networks.lock();
             // Unless there are others in it.

@@ -7,10 +7,10 @@ mod configure;
 mod sandboxes;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use actix_rt::Arbiter;
 use bzzz_actors::node::{Node, Outside, Ports};
@@ -28,6 +28,7 @@ use tracing::{info, warn};
 
 pub(crate) use self::adapters::temp_folder;
 use self::sandboxes::Chosen;
+use crate::folder;
 use crate::git::GitSetupError;
 use crate::http::SetupError;
 use crate::journal::{JournalOpenError, SqliteJournal};
@@ -77,7 +78,8 @@ impl RunningNode {
     /// that is only away for now is waited for.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let journal = Arc::new(SqliteJournal::open(&settings.node.data_dir, settings.node.name.clone())?);
-        empty_folder(&adapters::temp_folder(&settings))?;
+        let temp = adapters::temp_folder(&settings);
+        folder::emptied(&temp).map_err(|source| StartError::Folder { path: temp, source })?;
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
@@ -187,15 +189,6 @@ async fn remove_sandboxes(sandboxes: &dyn Sandboxes, settings: &Settings) {
 fn wanted_sandboxes(tasks: &[Task]) -> HashMap<TaskId, Epoch> {
     let wanted = tasks.iter().filter(|task| task.wants_its_sandbox());
     wanted.map(|task| (task.id.clone(), task.epoch)).collect()
-}
-
-/// An empty folder, whatever was there before.
-fn empty_folder(folder: &Path) -> Result<(), StartError> {
-    let emptied = match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir(folder),
-    };
-    emptied.map_err(|source| StartError::Folder { path: folder.to_owned(), source })
 }
 
 /// A token that is refused will be refused in an hour too; a forge that is away may be back by then.
