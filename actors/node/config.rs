@@ -12,10 +12,10 @@ use crate::ports::escalations::Escalations;
 use crate::ports::forge::Forge;
 use crate::ports::hive::Hive;
 use crate::ports::journal::Journal;
-use crate::ports::model::Model;
+use crate::ports::model::ModelSelection;
 use crate::ports::sandbox::Sandboxes;
 use crate::ports::swarm::Swarm;
-use crate::reasoner_actor::ModelChoice;
+use crate::reasoner_actor::{ModelChoice, ModelServer};
 use crate::supervisor::NewThread;
 use crate::task::life::Limits;
 use crate::task::{NodeId, RepoId};
@@ -28,7 +28,9 @@ pub struct Ports {
     pub claims: Arc<dyn Claims>,
     pub code: Arc<dyn Code>,
     pub sandboxes: Arc<dyn Sandboxes>,
-    pub model: Arc<dyn Model>,
+    /// At least one; of equals the first is asked first.
+    pub models: Vec<ModelServer>,
+    pub selection: Option<Arc<dyn ModelSelection>>,
     pub swarm: Arc<dyn Swarm>,
     pub hive: Option<Arc<dyn Hive>>,
     pub webhook: Option<Arc<dyn Escalations>>,
@@ -49,8 +51,6 @@ pub struct NodeConfig {
     pub limits: Limits,
     pub pace: Pace,
     pub choice: ModelChoice,
-    /// Calls in flight at the model server, from all tasks together.
-    pub calls_in_flight: usize,
     pub outbox: OutboxPace,
     pub max_wait_for_human: Duration,
 }

@@ -25,7 +25,7 @@ use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::outbox::{OutboxCourier, OutboxDeps};
 use crate::ports::journal::Journal;
-use crate::reasoner_actor::Windows;
+use crate::reasoner_actor::Servers;
 use crate::supervisor::{
     ChildEvent, Exit, Inbox, Policy, Probe, Pulses, Report, Stoppable, Supervision, ThreadNumber, Threads,
     Tree, What,
@@ -143,9 +143,8 @@ impl Node {
             forge: ports.forge.clone(),
             code: ports.code.clone(),
             sandboxes: ports.sandboxes.clone(),
-            model: ports.model.clone(),
-            gate: Arc::new(Semaphore::new(config.calls_in_flight)),
-            windows: Windows::default(),
+            servers: Servers::new(ports.models.clone()),
+            selection: ports.selection.clone(),
             places: places.clone(),
             claims: claims.clone(),
             antennae,

@@ -46,6 +46,8 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// The reply ends there with [`Finish::Length`].
     pub max_output_tokens: u32,
+    /// The JSON schema that the server is asked to hold the reply to. It may not.
+    pub schema: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,4 +78,17 @@ pub trait Model: Send + Sync {
     async fn window(&self, model: &str) -> Result<Option<u32>, ModelError>;
 
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError>;
+
+    /// Has the server load the model, so that the first question need not wait for it. Nothing where servers have their
+    /// model loaded at all times.
+    async fn preload(&self, _model: &str) -> Result<(), ModelError> {
+        Ok(())
+    }
+}
+
+/// Who says which model a task gets, where the operator wants to be asked.
+#[async_trait]
+pub trait ModelSelection: Send + Sync {
+    /// One of `models` for what `prompt` asks for. The error is for people.
+    async fn select(&self, models: &[String], prompt: &str) -> Result<String, String>;
 }

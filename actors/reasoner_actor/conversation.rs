@@ -5,8 +5,10 @@ use crate::ports::model::{Message, Role};
 use crate::task::life::{Circling, Sign};
 use crate::task::{CheckResult, ModelUse, Step, TaskEvent, TaskId};
 
+use super::choice::{ModelRole, is_same};
 use super::digest;
 use super::prompt;
+use super::protocol::Protocol;
 
 /// What a message costs beside its text, in bytes of text: its role, and the signs around it.
 const MESSAGE_BYTES: usize = 16;
@@ -50,6 +52,14 @@ impl Keep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     task: TaskId,
+    /// The models that are asked for JSON.
+    json: Vec<String>,
+    /// The rules and the task for them; for all others they are the first message.
+    json_rules: String,
+    /// The issue's.
+    labels: Vec<String>,
+    /// Its title and text.
+    issue: String,
     turns: Vec<Turn>,
     messages: Vec<Message>,
     checks: Vec<String>,
@@ -58,6 +68,8 @@ pub struct Conversation {
     /// The diff that the checks under way are about.
     diff: String,
     has_seen_diff: bool,
+    /// What the next question is for.
+    role: ModelRole,
     has_begun: bool,
     /// The last command that ended, and the one that was asked for last.
     step: u32,
@@ -81,12 +93,17 @@ impl Conversation {
     pub fn new(task: TaskId) -> Self {
         Self {
             task,
+            json: Vec::new(),
+            json_rules: String::new(),
+            labels: Vec::new(),
+            issue: String::new(),
             turns: Vec::new(),
             messages: Vec::new(),
             checks: Vec::new(),
             hosts: Vec::new(),
             diff: String::new(),
             has_seen_diff: false,
+            role: ModelRole::Plan,
             has_begun: false,
             step: 0,
             command: String::new(),
@@ -100,8 +117,37 @@ impl Conversation {
         }
     }
 
+    /// With these models asked for JSON.
+    pub fn with_json(self, json: Vec<String>) -> Self {
+        Self { json, ..self }
+    }
+
     pub fn messages(&self) -> &[Message] {
         &self.messages
+    }
+
+    /// The messages as a model is sent them that replies in this form.
+    pub fn prompt(&self, protocol: Protocol) -> Vec<Message> {
+        let mut messages = self.messages.clone();
+        if let (Protocol::Json, Some(first)) = (protocol, messages.first_mut()) {
+            first.content.clone_from(&self.json_rules);
+        }
+        messages
+    }
+
+    /// What the next question is for.
+    pub fn role(&self) -> ModelRole {
+        self.role
+    }
+
+    /// The issue's labels.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What the issue asks for, in its own words.
+    pub fn issue(&self) -> &str {
+        &self.issue
     }
 
     /// How long the prompt is, as far as it costs the model's window.
@@ -135,8 +181,11 @@ impl Conversation {
     pub fn record(&mut self, event: &TaskEvent) {
         match event {
             TaskEvent::Found { issue, .. } => {
-                *self = Self::new(self.task.clone());
-                self.always(Role::System, prompt::system(&self.task, issue));
+                *self = Self::new(self.task.clone()).with_json(std::mem::take(&mut self.json));
+                self.labels.clone_from(&issue.labels);
+                self.issue = format!("{}\n\n{}", issue.title, issue.body);
+                self.json_rules = prompt::system(&self.task, issue, Protocol::Json);
+                self.always(Role::System, prompt::system(&self.task, issue, Protocol::Fenced));
                 self.always(Role::User, prompt::ASK_FOR_PLAN.to_owned());
             }
             TaskEvent::Prepared { checks, hosts, .. } => {
@@ -150,11 +199,14 @@ impl Conversation {
             TaskEvent::PlanSettled { reviews } => {
                 self.always(Role::User, prompt::plan_is_settled(reviews, &self.checks, &self.hosts));
                 self.list_at = self.turns.len();
+                self.role = ModelRole::Work;
             }
             TaskEvent::Replied { text, step, usage } => {
                 self.circling.record(event);
                 self.count(usage);
-                self.replied(text, step);
+                self.role = ModelRole::Work;
+                let is_json = self.json.iter().any(|it| is_same(it, &usage.model));
+                self.replied(text, step, if is_json { Protocol::Json } else { Protocol::Fenced });
             }
             TaskEvent::CommandFinished { step, outcome } => {
                 self.step = *step;
@@ -190,13 +242,13 @@ impl Conversation {
         }
     }
 
-    fn replied(&mut self, text: &str, step: &Step) {
+    fn replied(&mut self, text: &str, step: &Step, protocol: Protocol) {
         self.has_begun = true;
         let keep = Keep::WithCommand(self.step + 1);
         self.say(Role::Assistant, text.to_owned(), keep.clone());
         match step {
             Step::Run { command, .. } => self.command.clone_from(command),
-            Step::Malformed { problem } => self.say(Role::User, prompt::malformed(problem), keep),
+            Step::Malformed { problem } => self.say(Role::User, prompt::malformed(problem, protocol), keep),
             Step::Done { .. } | Step::Help { .. } => {}
         }
     }
@@ -208,6 +260,7 @@ impl Conversation {
         }
         if !self.has_seen_diff {
             self.has_seen_diff = true;
+            self.role = ModelRole::Review;
             let line = digest::CHECKS_PASSED.to_owned();
             self.until_next(prompt::look_at_diff(&self.diff, !results.is_empty()), line);
         }

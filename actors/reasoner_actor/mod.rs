@@ -5,31 +5,40 @@
 //! question it reads what the journal has gained, so a restart (of the actor or of the node) is the same as a long
 //! pause. On a restart: the question under way is lost; asking again is safe.
 
+mod choice;
 mod compaction;
 mod conversation;
 mod digest;
 pub mod observation;
 mod prompt;
+mod protocol;
+mod question;
 mod reply;
+mod selection;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::Semaphore;
-use tracing::{debug, warn};
 
 use crate::audit_logger::AuditLog;
 use crate::ports::journal::{JournalError, Recorded, Seq};
-use crate::ports::model::{ChatRequest, Completion, Model, ModelError};
+use crate::ports::model::{ModelError, ModelSelection};
 use crate::task::{ModelUse, Step, TaskEvent, TaskId};
 
+pub use choice::{ModelChoice, ModelRole, ModelRoute, choose};
 pub use conversation::{Conversation, Seen};
+pub use protocol::Protocol;
 pub use reply::read_step;
+pub use servers::{ModelServer, Servers};
 pub use window::Windows;
+
+use question::{Asked, Question};
+use selection::Selection;
 
 /// The longest plan that is kept, in bytes; it stands in every later prompt.
 const MAX_PLAN_BYTES: usize = 8 * 1024;
@@ -67,30 +76,14 @@ pub enum Next {
     Summarise(TaskEvent),
 }
 
-/// The models that a node may use, and what is asked of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelChoice {
-    /// In order of preference; the first that the server has is used.
-    pub names: Vec<String>,
-    /// The reply ends there. Too low: long files can't be written in one command. Too high: a model that rambles
-    /// holds the server for minutes.
-    pub max_output_tokens: u32,
-    /// The window that the server is asked for, in tokens: of the prompt and the reply together.
-    pub context_tokens: u32,
-    /// One whole answer. Past it the call counts as failed and is made again. Too low: a slow model never finishes.
-    pub call_limit: Duration,
-}
-
 #[derive(Clone)]
 pub struct ReasonerDeps {
     pub task: TaskId,
     pub log: AuditLog,
-    pub model: Arc<dyn Model>,
-    /// Calls in flight at the model server, from all tasks together.
-    pub gate: Arc<Semaphore>,
+    pub servers: Servers,
     pub choice: ModelChoice,
-    /// What the node knows of its models, from all tasks together.
-    pub windows: Windows,
+    /// Who says which of the models a task gets, if anybody is asked.
+    pub selection: Option<Arc<dyn ModelSelection>>,
 }
 
 pub struct ReasonerActor {
@@ -99,12 +92,18 @@ pub struct ReasonerActor {
     conversation: Arc<Conversation>,
     /// The last event that the conversation holds.
     read_up_to: Seq,
+    /// The server that answered last: its cache holds the prompt's beginning.
+    last_server: Option<usize>,
+    /// What was selected for this task, once for each role; `None`: nothing that counts.
+    selected: HashMap<ModelRole, Option<String>>,
 }
 
 impl ReasonerActor {
     pub fn new(deps: ReasonerDeps) -> Self {
-        let conversation = Arc::new(Conversation::new(deps.task.clone()));
-        Self { deps, conversation, read_up_to: Seq::default() }
+        let conversation = Conversation::new(deps.task.clone()).with_json(deps.choice.json.clone());
+        let conversation = Arc::new(conversation);
+        let (last_server, selected) = (None, HashMap::new());
+        Self { deps, conversation, read_up_to: Seq::default(), last_server, selected }
     }
 
     fn catch_up(&mut self, news: &[Recorded]) {
@@ -113,7 +112,7 @@ impl ReasonerActor {
             if let (TaskEvent::Replied { .. } | TaskEvent::PlanDrafted { .. }, Some(seen)) =
                 (&recorded.event, self.conversation.seen())
             {
-                self.deps.windows.learn(seen);
+                self.deps.servers.learn(seen);
             }
         }
         self.read_up_to = news.last().map_or(self.read_up_to, |last| last.seq.max(self.read_up_to));
@@ -125,119 +124,37 @@ impl ReasonerActor {
         let news = async move { log.events_of(&task, after).await };
         let asked = news.into_actor(self).then(|news, reasoner, _| {
             let caught_up = news.map(|news| reasoner.catch_up(&news));
-            let question =
-                Question { deps: reasoner.deps.clone(), conversation: reasoner.conversation.clone() };
+            let (selection, last) = (reasoner.selection(), reasoner.last_server);
+            let (deps, conversation) = (reasoner.deps.clone(), reasoner.conversation.clone());
             async move {
                 caught_up?;
-                Ok(question.put().await?)
+                let (selected, wanted) = selection.made().await;
+                let answer = Question { deps, conversation, wanted, last }.put().await;
+                Ok((selected, answer))
             }
             .into_actor(reasoner)
         });
-        Box::pin(asked)
-    }
-}
-
-enum Asked {
-    Answered(Answered<Completion>),
-    TooLong(TaskEvent),
-}
-
-/// One request to the model, with all that it needs.
-struct Question {
-    deps: ReasonerDeps,
-    conversation: Arc<Conversation>,
-}
-
-impl Question {
-    async fn put(self) -> Result<Asked, ModelError> {
-        // The gate is never closed; were it, asking without it would still be right.
-        let _in_flight = self.deps.gate.acquire().await.ok();
-        let limit = self.deps.choice.call_limit;
-        // A call that hung would keep the gate shut for every task.
-        tokio::time::timeout(limit, self.put_now()).await.unwrap_or_else(|_| {
-            Err(ModelError::Unavailable(format!("it did not finish its answer within {} s", limit.as_secs())))
-        })
+        Box::pin(asked.map(|asked: Result<_, JournalError>, reasoner, _| {
+            let ((role, selected), answer) = asked?;
+            reasoner.selected.insert(role, selected);
+            let (server, asked) = answer?;
+            reasoner.last_server = Some(server);
+            Ok(asked)
+        }))
     }
 
-    async fn put_now(&self) -> Result<Asked, ModelError> {
-        let ReasonerDeps { model: server, choice, windows, .. } = &self.deps;
-        let model = choose(&choice.names, &server.models().await?)?;
-        let room = windows.room_bytes(&model, choice.context_tokens, choice.max_output_tokens);
-        if let Some(summary) = self.conversation.compacted_before(room) {
-            return Ok(Asked::TooLong(summary));
-        }
-        let request = ChatRequest {
-            model: model.clone(),
-            messages: self.conversation.messages().to_vec(),
-            max_output_tokens: choice.max_output_tokens,
-        };
-        let answered = match server.chat(&request).await {
-            Ok(completion) => self.seen_whole(&model, completion),
-            Err(error) => Err(error),
-        };
-        if answered.is_ok() && !windows.knows_window(&model) {
-            self.learn_window(&model).await;
-        }
-        match answered {
-            Err(ModelError::Overflow(why)) => {
-                warn!(task = %self.deps.task, model, %why, "the prompt did not fit into the model's window");
-                // The room may be smaller than it was believed to be.
-                self.learn_window(&model).await;
-                let room = windows.room_bytes(&model, choice.context_tokens, choice.max_output_tokens);
-                let summary = self.conversation.compacted_after_overflow(room);
-                summary.map(Asked::TooLong).ok_or(ModelError::Overflow(why))
-            }
-            other => other.map(Asked::Answered),
+    fn selection(&self) -> Selection {
+        let role = self.conversation.role();
+        Selection {
+            task: self.deps.task.clone(),
+            role,
+            names: self.deps.choice.names_for(role, self.conversation.labels()).to_vec(),
+            known: self.selected.get(&role).cloned(),
+            issue: self.conversation.issue().to_owned(),
+            servers: self.deps.servers.clone(),
+            asked: self.deps.selection.clone(),
         }
     }
-
-    /// A reply to a part of the prompt is none.
-    fn seen_whole(&self, model: &str, completion: Completion) -> Result<Answered<Completion>, ModelError> {
-        let (prompt_tokens, prompt_bytes) = (completion.prompt_tokens, self.conversation.prompt_bytes());
-        let seen = Seen { model: model.to_owned(), prompt_bytes, prompt_tokens };
-        if let Some(expected) = self.deps.windows.shortfall(&seen, self.conversation.seen()) {
-            return Err(ModelError::Overflow(format!("it saw {prompt_tokens} tokens of about {expected}")));
-        }
-        let usage = ModelUse {
-            model: model.to_owned(),
-            prompt_tokens,
-            output_tokens: completion.output_tokens,
-            duration_ms: in_ms(completion.duration),
-        };
-        Ok(Answered { answer: completion, usage })
-    }
-
-    /// It has just been asked, so the model is loaded.
-    async fn learn_window(&self, model: &str) {
-        match self.deps.model.window(model).await {
-            Ok(window) => {
-                let wanted = self.deps.choice.context_tokens;
-                if let Some(window) = window.filter(|window| *window < wanted) {
-                    warn!(
-                        model,
-                        window,
-                        wanted,
-                        "the server gives the model a smaller window: tasks are summarised sooner"
-                    );
-                }
-                self.deps.windows.learn_window(model, window);
-            }
-            // Asked again after the next call.
-            Err(error) => debug!(model, %error, "the model's window is not known"),
-        }
-    }
-}
-
-/// The first of the `wanted` names that the server has; the error names the most wanted one. Ollama lists `name:latest` for a plain `name`.
-pub fn choose(wanted: &[String], present: &[String]) -> Result<String, ModelError> {
-    let is_present =
-        |name: &String| present.iter().any(|it| it == name || it.strip_suffix(":latest") == Some(name));
-    let missing = || ModelError::Missing { model: wanted.first().cloned().unwrap_or_default() };
-    wanted.iter().find(|name| is_present(name)).cloned().ok_or_else(missing)
-}
-
-fn in_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Actor for ReasonerActor {
@@ -251,7 +168,7 @@ impl Handler<DraftPlan> for ReasonerActor {
 
     fn handle(&mut self, _: DraftPlan, _: &mut Context<Self>) -> Self::Result {
         Box::pin(self.ask().map(|asked, _, _| match asked? {
-            Asked::Answered(Answered { answer, usage }) => {
+            Asked::Answered { answered: Answered { answer, usage }, .. } => {
                 let plan = &answer.content[..answer.content.floor_char_boundary(MAX_PLAN_BYTES)];
                 Ok(Answered { answer: plan.trim().to_owned(), usage })
             }
@@ -266,8 +183,8 @@ impl Handler<NextStep> for ReasonerActor {
 
     fn handle(&mut self, _: NextStep, _: &mut Context<Self>) -> Self::Result {
         Box::pin(self.ask().map(|asked, _, _| match asked? {
-            Asked::Answered(Answered { answer, usage }) => {
-                let step = read_step(&answer.content, answer.finish);
+            Asked::Answered { answered: Answered { answer, usage }, protocol } => {
+                let step = protocol.read(&answer.content, answer.finish);
                 Ok(Next::Reply { text: answer.content, step, usage })
             }
             Asked::TooLong(summary) => Ok(Next::Summarise(summary)),

@@ -1,5 +1,7 @@
 //! Reads a model's reply: short reasoning and exactly one fenced block. Validated, never trusted.
 
+use std::borrow::Cow;
+
 use crate::ports::model::Finish;
 use crate::task::{Step, printable};
 
@@ -34,7 +36,7 @@ fn read(reply: &str, finish: Finish) -> Result<Step, String> {
     block.as_step()
 }
 
-fn cut_off() -> String {
+pub(super) fn cut_off() -> String {
     "Your reply was cut off because it was too long. Say less, or write a long file in several commands."
         .to_owned()
 }
@@ -52,20 +54,25 @@ fn timeout_in(more: &str) -> Result<Option<u32>, String> {
     }
 }
 
-struct Block<'a> {
-    label: &'a str,
+/// What a reply asks for, behind a label.
+pub(super) struct Block<'a> {
+    label: Cow<'a, str>,
     text: String,
 }
 
 impl Block<'_> {
-    fn as_step(&self) -> Result<Step, String> {
+    pub(super) fn new(label: String, text: String) -> Block<'static> {
+        Block { label: label.into(), text }
+    }
+
+    pub(super) fn as_step(&self) -> Result<Step, String> {
         if self.text.trim().is_empty() {
             return Err(format!("The block `{}` was empty.", self.shown_label()));
         }
         if self.text.contains('\0') {
             return Err("The block held a NUL character.".to_owned());
         }
-        let (label, more) = self.label.split_once(char::is_whitespace).unwrap_or((self.label, ""));
+        let (label, more) = self.label.split_once(char::is_whitespace).unwrap_or((&self.label, ""));
         match label {
             "sh" | "bash" | "shell" => {
                 let command = self.within(MAX_COMMAND_BYTES)?.trim_end().to_owned();
@@ -86,7 +93,7 @@ impl Block<'_> {
     }
 
     fn shown_label(&self) -> String {
-        printable(self.label).chars().take(MAX_LABEL_CHARS).collect()
+        printable(&self.label).chars().take(MAX_LABEL_CHARS).collect()
     }
 
     /// The text as it may stand on a page or in a terminal. The model chose its signs.
@@ -126,7 +133,7 @@ fn fenced_blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
             content += line;
             content.push('\n');
         }
-        blocks.push(Block { label, text: content });
+        blocks.push(Block { label: label.into(), text: content });
     }
     Ok(blocks)
 }

@@ -92,14 +92,6 @@ fn begins_with(after: &[Message], before: &[Message]) -> bool {
 }
 
 #[test]
-fn the_first_wanted_model_that_is_present_is_used() {
-    let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-    let wanted = names(&["big:70b", "coder", "small:1b"]);
-    assert_eq!(choose(&wanted, &names(&["small:1b", "coder:latest"])), Ok("coder".into()));
-    assert_eq!(choose(&wanted, &names(&["other"])), Err(ModelError::Missing { model: "big:70b".into() }));
-}
-
-#[test]
 fn four_hundred_steps_stay_within_the_window_and_only_old_steps_are_summarised() {
     let (mut conversation, windows) = (begun(), Windows::default());
     let mut summaries = Vec::new();

@@ -12,9 +12,9 @@ use crate::escalation_actor::EscalationActor;
 use crate::ports::code::Code;
 use crate::ports::forge::Forge;
 use crate::ports::journal::{Entry, JournalError, Seq};
-use crate::ports::model::Model;
+use crate::ports::model::ModelSelection;
 use crate::ports::sandbox::Sandboxes;
-use crate::reasoner_actor::{ModelChoice, Windows};
+use crate::reasoner_actor::{ModelChoice, Servers};
 use crate::supervisor::Inbox;
 use crate::task::life::{Limits, Task, worked};
 use crate::task::{NodeId, TaskEvent, TaskId};
@@ -60,11 +60,8 @@ pub struct Workbench {
     pub forge: Arc<dyn Forge>,
     pub code: Arc<dyn Code>,
     pub sandboxes: Arc<dyn Sandboxes>,
-    pub model: Arc<dyn Model>,
-    /// Calls in flight at the model server.
-    pub gate: Arc<Semaphore>,
-    /// What is known of the models.
-    pub windows: Windows,
+    pub servers: Servers,
+    pub selection: Option<Arc<dyn ModelSelection>>,
     /// One permit for each task that may be worked on at once.
     pub places: Arc<Semaphore>,
     pub claims: Inbox<ClaimManager>,

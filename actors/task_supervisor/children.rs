@@ -51,10 +51,9 @@ impl Children {
         let reasoner_deps = ReasonerDeps {
             task: task.clone(),
             log: bench.log.clone(),
-            model: bench.model.clone(),
-            gate: bench.gate.clone(),
+            servers: bench.servers.clone(),
             choice: bench.choice.clone(),
-            windows: bench.windows.clone(),
+            selection: bench.selection.clone(),
         };
         let sandbox = supervision.start("sandbox", Policy::TASK, |_| SandboxActor::new(sandbox_deps));
         let reasoner = supervision.start("reasoner", Policy::TASK, |_| ReasonerActor::new(reasoner_deps));

@@ -46,6 +46,7 @@ pub(crate) fn measure() -> Vec<Figure> {
                 model: "coder".into(),
                 messages: conversation.messages().to_vec(),
                 max_output_tokens: 4096,
+                schema: None,
             };
             let body = serde_json::to_vec(&request.messages).unwrap();
             let took = began.elapsed();

@@ -3,6 +3,8 @@
 //! Holds true: the same escalation always carries the same `Idempotency-Key`, so a workflow can tell a repetition; an
 //! answer in the webhook's reply is optional and untrusted text.
 
+mod hook;
+mod selection;
 #[cfg(test)]
 mod tests;
 
@@ -12,18 +14,18 @@ use async_trait::async_trait;
 use bzzz_actors::ports::escalations::{Escalation, EscalationError, Escalations};
 use bzzz_actors::task::printable;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::http::{BaseUrl, PlainHttp, SetupError, client, describe, excerpt, read_to_end};
+pub use selection::SelectionWebhook;
+
+use crate::http::{SetupError, describe, excerpt, read_to_end};
+use hook::{Hook, parse_first};
 
 /// The longest reply that is read; a longer one counts as no answer.
 const MAX_REPLY_BYTES: usize = 256 * 1024;
 /// The longest answer that is passed on, in bytes: it goes into the model's prompt.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
-/// Part of the request's whole time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct WebhookOptions {
@@ -35,30 +37,16 @@ pub struct WebhookOptions {
 }
 
 pub struct Webhook {
-    client: Client,
-    url: Url,
+    hook: Hook,
     auth: Option<(HeaderName, HeaderValue)>,
-    timeout: Duration,
 }
 
 impl Webhook {
     /// # Errors
     /// An address or header that can't be used. Nothing is sent yet.
     pub fn new(options: WebhookOptions) -> Result<Self, SetupError> {
-        // The query may hold a workflow's own parameters; everything else is checked as for the other systems.
-        let (address, query) = match options.url.split_once('?') {
-            Some((address, query)) => (address, Some(query)),
-            None => (options.url.as_str(), None),
-        };
-        let base = BaseUrl::parse(address, PlainHttp::Anywhere)?;
-        let mut url = base.url().clone();
-        url.set_query(query);
-        Ok(Self {
-            client: client(&base, CONNECT_TIMEOUT)?,
-            url,
-            auth: options.auth.map(|(name, value)| auth_header(name, &value)).transpose()?,
-            timeout: options.request_timeout,
-        })
+        let auth = options.auth.map(|(name, value)| auth_header(name, &value)).transpose()?;
+        Ok(Self { hook: Hook::new(&options.url, options.request_timeout)?, auth })
     }
 }
 
@@ -75,12 +63,8 @@ struct Reply {
     answer: Option<String>,
 }
 
-/// N8N answers with an object, or with a list of one for each item that left the workflow.
 fn answer_in(body: &[u8]) -> Option<String> {
-    let reply = match serde_json::from_slice::<Reply>(body) {
-        Ok(reply) => reply,
-        Err(_) => serde_json::from_slice::<Vec<Reply>>(body).ok()?.into_iter().next()?,
-    };
+    let reply: Reply = parse_first(body)?;
     let mut answer = printable(reply.answer?.trim());
     answer.truncate(answer.floor_char_boundary(MAX_ANSWER_BYTES));
     (!answer.is_empty()).then_some(answer)
@@ -92,12 +76,12 @@ impl Escalations for Webhook {
         let key = HeaderValue::from_str(&escalation.key).map_err(|_| {
             EscalationError::Refused(format!("the key {:?} can't stand in a header", escalation.key))
         })?;
-        let mut request = self.client.post(self.url.clone()).header("Idempotency-Key", key).json(escalation);
+        let mut request = self.hook.post().header("Idempotency-Key", key).json(escalation);
         if let Some((name, value)) = &self.auth {
             request = request.header(name, value);
         }
         let unavailable = |error: reqwest::Error| EscalationError::Unavailable(describe(&error));
-        let response = request.timeout(self.timeout).send().await.map_err(unavailable)?;
+        let response = request.send().await.map_err(unavailable)?;
         let status = response.status().as_u16();
         let body = read_to_end(response, MAX_REPLY_BYTES).await;
         match status {

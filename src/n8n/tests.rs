@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bzzz_actors::ports::escalations::{Escalation, EscalationError, Escalations};
+use bzzz_actors::ports::model::ModelSelection;
 use bzzz_actors::task::Epoch;
 
-use super::{Webhook, WebhookOptions};
+use super::{SelectionWebhook, Webhook, WebhookOptions};
 use crate::http::canned::{Answer, Canned};
 
 fn escalation() -> Escalation {
@@ -103,4 +104,26 @@ fn a_header_that_can_not_be_sent_is_refused_without_showing_its_value() {
     assert!(made("X Key", "fine").is_err());
     let error = made("X-Key", "s3cret\n").err().unwrap();
     assert!(!error.to_string().contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_selection_is_asked_for_and_read() {
+    let server = Canned::serve(vec![
+        Answer::json(200, r#"{"model":"big"}"#),
+        Answer::json(200, r#"[{"model":"small"}]"#),
+        Answer::json(200, r#"{"message":"Workflow was started"}"#),
+        Answer::json(404, r#"{"message":"not registered"}"#),
+    ])
+    .await;
+    let webhook =
+        SelectionWebhook::new(&format!("{}/webhook/model", server.url), Duration::from_secs(5)).unwrap();
+    let models = ["big".to_owned(), "small".to_owned()];
+    let select = || webhook.select(&models, "It leaks");
+    assert_eq!(select().await.unwrap(), "big");
+    assert_eq!(select().await.unwrap(), "small");
+    assert!(select().await.unwrap_err().contains("names no model"));
+    assert!(select().await.unwrap_err().contains("404"));
+    let seen = &server.seen()[0];
+    assert_eq!(seen.line, "POST /webhook/model");
+    assert_eq!(seen.json(), serde_json::json!({"models": ["big", "small"], "prompt": "It leaks"}));
 }

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::hive::Hive;
+use bzzz_actors::ports::model::{Model, ModelSelection};
+use bzzz_actors::reasoner_actor::ModelServer;
 use secrecy::SecretString;
 
+use super::configure::as_usize;
 use crate::git::{Git, GitLimits, GitOptions, GitSetupError};
 use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
 use crate::http::SetupError;
-use crate::n8n::{Webhook, WebhookOptions};
+use crate::n8n::{SelectionWebhook, Webhook, WebhookOptions};
 use crate::network::{Limits, Networks, PublicInternet, Reporter};
 use crate::ollama::{Ollama, OllamaOptions};
 use crate::secrets::Secrets;
-use crate::settings::{Secret, Settings};
+use crate::settings::{self, HttpUrl, Provider, Secret, Settings};
 
 /// The file in the data folder that remembers the listings' validators.
 const LISTING_FILE: &str = "listings.json";
@@ -51,16 +54,42 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
     .await
 }
 
-pub(super) fn model(settings: &Settings) -> Result<Ollama, SetupError> {
+/// The one of the section itself, and those beside it.
+pub(super) fn models(settings: &Settings) -> Result<Vec<ModelServer>, SetupError> {
     let model = &settings.model;
-    Ollama::new(OllamaOptions {
+    let first = (model.provider, &model.url, &model.key, model.calls_in_flight);
+    let further = model.server.iter().map(|it| {
+        let calls = it.calls_in_flight.unwrap_or(model.calls_in_flight);
+        (it.provider.unwrap_or(model.provider), &it.url, &it.key, calls)
+    });
+    let server = |(provider, url, key, calls): (Provider, &HttpUrl, &Option<Secret>, u32)| {
+        let adapter: Arc<dyn Model> = match provider {
+            Provider::Ollama => Arc::new(Ollama::new(ollama(model, url))?),
+            Provider::OpenAi => {
+                let _ = key;
+                Arc::new(Ollama::new(ollama(model, url))?)
+            }
+        };
+        Ok(ModelServer { name: url.base().to_owned(), model: adapter, calls_in_flight: as_usize(calls) })
+    };
+    std::iter::once(first).chain(further).map(server).collect()
+}
+
+fn ollama(model: &settings::Model, url: &HttpUrl) -> OllamaOptions {
+    OllamaOptions {
         temperature: model.temperature as f32,
         keep_alive: model.keep_alive.get(),
         connect_timeout: model.connect_timeout.get(),
         first_byte_timeout: model.first_byte_timeout.get(),
         chunk_timeout: model.chunk_timeout.get(),
-        ..OllamaOptions::new(model.url.base(), model.context_tokens)
-    })
+        ..OllamaOptions::new(url.base(), model.context_tokens)
+    }
+}
+
+pub(super) fn selection(settings: &Settings) -> Result<Option<Arc<dyn ModelSelection>>, SetupError> {
+    let Some(url) = &settings.model.selection_url else { return Ok(None) };
+    let timeout = settings.model.selection_timeout.get();
+    Ok(Some(Arc::new(SelectionWebhook::new(&url.to_string(), timeout)?)))
 }
 
 pub(super) fn networks(settings: &Settings, reporter: Reporter) -> Networks {
@@ -107,8 +136,11 @@ fn secrets(settings: &Settings) -> Secrets {
         ("the node's forge token", &settings.forge.token),
         ("the node's key for Hive", &settings.hive.key),
         ("the node's key for its webhook", &settings.escalation.auth_value),
+        ("the node's key for its model server", &settings.model.key),
     ];
-    Secrets::with_own(own.into_iter().filter_map(|(what, it)| Some((what, secret(it.as_ref())?))))
+    let further = settings.model.server.iter().map(|it| ("the node's key for a model server", &it.key));
+    let own = own.into_iter().chain(further);
+    Secrets::with_own(own.filter_map(|(what, it)| Some((what, secret(it.as_ref())?))))
 }
 
 fn secret(secret: Option<&Secret>) -> Option<SecretString> {

@@ -3,12 +3,12 @@
 use bzzz_actors::claim_manager::Timing;
 use bzzz_actors::node::NodeConfig;
 use bzzz_actors::outbox::OutboxPace;
-use bzzz_actors::reasoner_actor::ModelChoice;
+use bzzz_actors::reasoner_actor::{ModelChoice, ModelRole, ModelRoute};
 use bzzz_actors::task::life::Limits;
 use bzzz_actors::task_runner::Pace;
 use std::time::Duration;
 
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// The pause before something that failed within a task is tried again; doubles up to a minute.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -57,11 +57,12 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         },
         choice: ModelChoice {
             names: model.names.clone(),
+            routes: model.route.iter().map(route).collect(),
+            json: model.json_models.clone(),
             max_output_tokens: model.max_output_tokens,
             context_tokens: model.context_tokens,
             call_limit: model.first_byte_timeout.get() + SLOWEST_TOKEN * model.max_output_tokens,
         },
-        calls_in_flight: as_usize(model.calls_in_flight),
         outbox: OutboxPace {
             max_age: outbox.max_age.get(),
             max_pending: as_usize(outbox.max_pending),
@@ -72,7 +73,16 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
     }
 }
 
+fn route(route: &settings::ModelRoute) -> ModelRoute {
+    let role = route.role.map(|role| match role {
+        settings::ModelRole::Plan => ModelRole::Plan,
+        settings::ModelRole::Work => ModelRole::Work,
+        settings::ModelRole::Review => ModelRole::Review,
+    });
+    ModelRoute { role, label: route.label.clone(), names: route.names.clone() }
+}
+
 /// The settings' counts are small and checked.
-fn as_usize(count: u32) -> usize {
+pub(super) fn as_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -4,6 +4,7 @@ mod adapters;
 mod chance;
 mod collect;
 mod configure;
+mod models;
 mod sandboxes;
 
 use std::collections::HashMap;
@@ -18,7 +19,6 @@ use bzzz_actors::ports::claims::Claims;
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::ports::forge::{Forge, ForgeError};
 use bzzz_actors::ports::journal::JournalError;
-use bzzz_actors::ports::model::{Model, ModelError};
 use bzzz_actors::ports::sandbox::{Purpose, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::life::Task;
 use bzzz_actors::task::{Epoch, TaskId};
@@ -82,7 +82,7 @@ impl RunningNode {
         folder::emptied(&temp).map_err(|source| StartError::Folder { path: temp, source })?;
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
-        let model: Arc<dyn Model> = Arc::new(adapters::model(&settings)?);
+        let models = adapters::models(&settings)?;
         let (reporter, reports) = network::reports();
         let networks = adapters::networks(&settings, reporter);
         let Chosen { sandboxes, description: sandbox } = sandboxes::choose(&settings, &networks).await?;
@@ -101,7 +101,8 @@ impl RunningNode {
             claims: git.clone() as Arc<dyn Claims>,
             code: git.clone() as Arc<dyn Code>,
             sandboxes: sandboxes.clone(),
-            model: model.clone(),
+            models: models.clone(),
+            selection: adapters::selection(&settings)?,
             swarm: Arc::new(Alone),
             hive: adapters::hive(&settings)?,
             webhook: adapters::webhook(&settings)?,
@@ -112,11 +113,13 @@ impl RunningNode {
             wall_clock_ms: chance::wall_clock_ms,
             new_thread: Some(Arc::new(task_thread)),
         };
-        let node = Node::start(ports, configure::node_config(&settings), outside);
+        let config = configure::node_config(&settings);
+        let choice = config.choice.clone();
+        let node = Node::start(ports, config, outside);
         let reported = CancellationToken::new();
         let recorded = tokio::spawn(reports.record(node.log.clone(), reported.clone()));
         let networks = OpenNetworks { networks, reported, recorded };
-        tokio::spawn(warn_of_missing_models(model, settings.model.names.clone()));
+        tokio::spawn(models::make_ready(models, choice));
         let collection = collect::Rounds::start(git, journal.clone());
         Ok(Self { node, sandboxes, networks, settings, journal, sandbox, collection })
     }
@@ -201,19 +204,4 @@ async fn check_token(forge: &dyn Forge) -> Result<(), StartError> {
         Err(error) => warn!(%error, "the forge can't be asked for the token's account yet"),
     }
     Ok(())
-}
-
-/// Says at the start what would otherwise be found out with the first task.
-async fn warn_of_missing_models(model: Arc<dyn Model>, names: Vec<String>) {
-    match model.models().await {
-        Ok(present) if bzzz_actors::reasoner_actor::choose(&names, &present).is_ok() => {}
-        Ok(present) => {
-            let pull = names.first().cloned().unwrap_or_default();
-            warn!(wanted = ?names, ?present, "the model server has none of the wanted models: ollama pull {pull}");
-        }
-        Err(error @ (ModelError::Unavailable(_) | ModelError::Refused(_))) => {
-            warn!(%error, "tasks wait until it answers");
-        }
-        Err(error) => warn!(%error, "models not listed"),
-    }
 }

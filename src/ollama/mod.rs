@@ -112,13 +112,16 @@ impl Ollama {
             // Newer servers then answer with an error where they would drop the oldest messages unsaid.
             "truncate": false,
             "shift": false,
-            "keep_alive": format!("{}s", self.options.keep_alive.as_secs()),
+            "keep_alive": self.keep_alive(),
             "options": {
                 "num_ctx": self.options.context_tokens,
                 "num_predict": request.max_output_tokens,
                 "temperature": self.options.temperature,
             },
         });
+        if let Some(schema) = &request.schema {
+            body["format"] = schema.clone();
+        }
         // Servers and models that know no thinking refuse it, so it is not said before it must be.
         if thinking == Thinking::Not {
             body["think"] = json!(false);
@@ -196,6 +199,21 @@ impl Model for Ollama {
         Ok(loaded.models.into_iter().find(|it| is_it(&it.name)).and_then(|it| it.context_length))
     }
 
+    /// As a call without a prompt does, with the window that every later call has.
+    async fn preload(&self, model: &str) -> Result<(), ModelError> {
+        let body = json!({
+            "model": model,
+            "stream": false,
+            "keep_alive": self.keep_alive(),
+            "options": { "num_ctx": self.options.context_tokens },
+        });
+        let response = self.post("generate", &body, model).await?;
+        read_to_end(response, MAX_ERROR_BYTES)
+            .await
+            .map(drop)
+            .map_err(|error| ModelError::Unavailable(error.to_string()))
+    }
+
     /// A model that only thought is asked again to be brief, and then not to think, as which it is asked from then on.
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         let started = Instant::now();
@@ -240,8 +258,17 @@ impl Ollama {
     }
 
     async fn ask(&self, request: &ChatRequest, thinking: Thinking) -> Result<Said, ModelError> {
-        let body = self.body(request, thinking);
-        let sent = self.client.post(self.base.join(&["api", "chat"])).json(&body).send();
+        let response = self.post("chat", &self.body(request, thinking), &request.model).await?;
+        self.read_reply(response, request).await
+    }
+
+    fn keep_alive(&self) -> String {
+        format!("{}s", self.options.keep_alive.as_secs())
+    }
+
+    /// The beginning of an answer.
+    async fn post(&self, what: &str, body: &Value, model: &str) -> Result<Response, ModelError> {
+        let sent = self.client.post(self.base.join(&["api", what])).json(body).send();
         let response = timeout(self.options.first_byte_timeout, sent)
             .await
             .map_err(|_| {
@@ -255,8 +282,8 @@ impl Ollama {
         if !status.is_success() {
             let body = timeout(self.options.chunk_timeout, read_to_end(response, MAX_ERROR_BYTES)).await;
             let body = body.ok().and_then(Result::ok).unwrap_or_default();
-            return Err(refusal(status.as_u16(), &body, &request.model));
+            return Err(refusal(status.as_u16(), &body, model));
         }
-        self.read_reply(response, request).await
+        Ok(response)
     }
 }

@@ -13,6 +13,7 @@ fn request() -> ChatRequest {
         model: "m:1".to_owned(),
         messages: vec![Message { role: Role::System, content: "be brief".to_owned() }],
         max_output_tokens: 64,
+        schema: None,
     }
 }
 
@@ -185,4 +186,33 @@ async fn the_bodies_of_a_task_share_all_bytes_up_to_the_new_message() {
     let end = bodies[0].find(last_message).unwrap() + last_message.len();
     assert_eq!(bodies[0][..end], bodies[1][..end], "nothing stands before the messages that differs");
     assert!(bodies[1][end..].starts_with(",{\"content\":\"I look.\""), "{}", bodies[1]);
+}
+
+#[tokio::test]
+async fn a_schema_is_handed_on() {
+    let server = Canned::serve(vec![Answer::stream(200, &format!("{PART}{LAST}"))]).await;
+    let schema = json!({"type": "object"});
+    let request = ChatRequest { schema: Some(schema.clone()), ..request() };
+    ollama_with(&server, |_| {}).chat(&request).await.unwrap();
+    assert_eq!(server.seen()[0].json()["format"], schema);
+}
+
+#[tokio::test]
+async fn a_model_is_loaded_ahead_with_the_window_of_every_later_call() {
+    let server = Canned::serve(vec![
+        Answer::json(200, r#"{"model":"m:1","response":"","done":true,"done_reason":"load"}"#),
+        Answer::json(404, r#"{"error":"model 'm:1' not found"}"#),
+        Answer::stream(200, &format!("{PART}{LAST}")),
+    ])
+    .await;
+    let ollama = ollama_with(&server, |_| {});
+    ollama.preload("m:1").await.unwrap();
+    assert_eq!(ollama.preload("m:1").await, Err(ModelError::Missing { model: "m:1".to_owned() }));
+    ollama.chat(&request()).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].line, "POST /api/generate");
+    let (loads, asks) = (seen[0].json(), seen[2].json());
+    assert_eq!(loads["options"]["num_ctx"], asks["options"]["num_ctx"], "another one would load it anew");
+    assert_eq!(loads["keep_alive"], asks["keep_alive"]);
+    assert_eq!(loads.get("prompt"), None);
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sandboxd::MAX_CAPTURE_BYTES;
 
-use super::known::TABLES;
+use super::known::{REPOSITORIES, ROUTES, SERVERS};
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
 use super::sections::{
-    Claims, Escalation, Forge, Hive, Model, Node, Outbox, Sandbox, SandboxBackend, Settings, Task,
+    Claims, Escalation, Forge, Hive, Model, Node, Outbox, Provider, Sandbox, SandboxBackend, Settings, Task,
 };
 use super::units::{HumanDuration, HumanSize};
 use crate::docker::{self, Address, AddressError};
@@ -148,13 +148,37 @@ fn check_hive(checks: &mut Checks<'_>, hive: &Hive) {
     checks.within("hive.request_timeout", hive.request_timeout, secs(1), secs(5 * MINUTE_S));
 }
 
+const ONLY_OPEN_AI: &str = "leave it out, or say provider = \"openai\"";
+
 fn check_model(checks: &mut Checks<'_>, model: &Model) {
     let is_name = |name: &String| {
         (1..=200).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c.is_control())
     };
-    let holds = !model.names.is_empty() && model.names.iter().all(is_name);
     let allowed = "allowed: one name at least, such as [\"qwen2.5-coder:14b\"]";
-    checks.require(&["model.names"], holds, format!("is {:?}", model.names), allowed);
+    let routes = model.route.iter().enumerate();
+    let routes = routes.map(|(at, route)| (format!("{ROUTES}[number {}].names", at + 1), &route.names));
+    for (key, names) in [("model.names".to_owned(), &model.names)].into_iter().chain(routes) {
+        let holds = !names.is_empty() && names.iter().all(is_name);
+        checks.require(&[&key], holds, format!("is {names:?}"), allowed);
+    }
+    let holds = model.json_models.iter().all(is_name);
+    let what = format!("is {:?}", model.json_models);
+    checks.require(&["model.json_models"], holds, what, "allowed: names of models");
+    let takes_key = |provider, has_key: bool| provider == Provider::OpenAi || !has_key;
+    let holds = takes_key(model.provider, model.key.is_some());
+    checks.require(&["model.key", "model.provider"], holds, "an Ollama server takes no key", ONLY_OPEN_AI);
+    let mut urls = BTreeSet::from([model.url.base()]);
+    for server in &model.server {
+        let place = format!("{SERVERS}[{}]", server.url);
+        let is_first = urls.insert(server.url.base());
+        checks.require(&[&place], is_first, "is there twice", "one table for each server beside model.url");
+        let holds = takes_key(server.provider.unwrap_or(model.provider), server.key_file.is_some());
+        checks.require(&[&format!("{place}.key_file")], holds, "an Ollama server takes no key", ONLY_OPEN_AI);
+        if let Some(calls) = server.calls_in_flight {
+            checks.within(&format!("{place}.calls_in_flight"), calls, 1, 64);
+        }
+    }
+    checks.within("model.selection_timeout", model.selection_timeout, secs(1), secs(5 * MINUTE_S));
     checks.within("model.context_tokens", model.context_tokens, 2048, 1 << 20);
     checks.within("model.max_output_tokens", model.max_output_tokens, 256, 1 << 20);
     checks.require(
@@ -237,7 +261,7 @@ const MAX_HOSTS: usize = 100;
 fn check_repositories(checks: &mut Checks<'_>, sandbox: &Sandbox, is_good: bool) {
     let mut seen = BTreeSet::new();
     for repository in &sandbox.repository {
-        let place = format!("{TABLES}[{}]", repository.name);
+        let place = format!("{REPOSITORIES}[{}]", repository.name);
         let is_first = seen.insert(repository.name.to_string().to_ascii_lowercase());
         checks.require(&[&place], is_first, "is there twice", "one table for each repository");
         let count = repository.allow_hosts.len();
@@ -305,6 +329,7 @@ fn warn(settings: &Settings, warnings: &mut Vec<String>) {
     let secrets = [
         ("hive.key", settings.hive.key.is_some(), &settings.hive.url),
         ("escalation.auth_value", settings.escalation.auth_value.is_some(), &settings.escalation.webhook_url),
+        ("model.key", settings.model.key.is_some(), &Some(settings.model.url.clone())),
     ];
     for (key, is_set, url) in secrets {
         if let Some(url) = url.as_ref().filter(|url| is_set && !url.is_https() && !url.is_loopback()) {

@@ -13,12 +13,20 @@ pub(super) enum Kind {
     Decimal,
     /// Of texts.
     List,
-    /// Of tables: that of [`TABLES`] alone.
+    /// Of tables: those of [`TABLES`] alone.
     Tables,
 }
 
-/// The one key whose values are tables.
-pub(super) const TABLES: &str = "sandbox.repository";
+/// The keys whose values are tables, each with the key that every one of its tables has and is called by.
+pub(super) const TABLES: [(&str, &str); 3] = [(REPOSITORIES, "name"), (SERVERS, "url"), (ROUTES, "names")];
+pub(super) const REPOSITORIES: &str = "sandbox.repository";
+pub(super) const SERVERS: &str = "model.server";
+pub(super) const ROUTES: &str = "model.route";
+
+/// What the tables of a key are called by, if its values are tables.
+pub(super) fn called_by(key: &str) -> Option<&'static str> {
+    TABLES.iter().find(|(tables, _)| *tables == key).map(|(_, called_by)| *called_by)
+}
 
 impl Kind {
     fn of(default: &ValueKind) -> Option<Self> {
@@ -53,16 +61,20 @@ impl Kind {
         }
     }
 
-    pub(super) fn wanted(self) -> &'static str {
-        match self {
+    pub(super) fn wanted(self, key: &str) -> String {
+        let allowed = match self {
             Self::Text => "allowed: a text in quotes",
             Self::Duration => "allowed: a duration with its unit, in quotes, such as \"15m\"",
             Self::Size => "allowed: a size with its unit, in quotes, such as \"512 MiB\"",
             Self::Whole => "allowed: a whole number without quotes",
             Self::Decimal => "allowed: a number without quotes, such as 2.0",
             Self::List => "allowed: a list of texts, such as [\"one\", \"two\"]",
-            Self::Tables => "allowed: tables [[sandbox.repository]], each with a name = \"owner/name\"",
-        }
+            Self::Tables => {
+                let called_by = called_by(key).unwrap_or_default();
+                return format!("allowed: tables [[{key}]], each with its {called_by}");
+            }
+        };
+        allowed.to_owned()
     }
 }
 
@@ -71,9 +83,9 @@ pub(super) struct Known(Vec<(String, Kind)>);
 
 impl Known {
     pub(super) fn of(defaults: &[Given]) -> Self {
-        let kind = |given: &Given| match given.key.as_str() {
-            TABLES => Some((given.key.clone(), Kind::Tables)),
-            _ => Some((given.key.clone(), Kind::of(&given.value)?)),
+        let kind = |given: &Given| {
+            let kind = called_by(&given.key).map_or_else(|| Kind::of(&given.value), |_| Some(Kind::Tables));
+            Some((given.key.clone(), kind?))
         };
         Self(defaults.iter().filter_map(kind).collect())
     }

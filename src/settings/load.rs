@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
 use super::check;
-use super::known::{Known, TABLES};
+use super::known::{Known, called_by};
 use super::layers::{self, Given, Layer};
 use super::problem::{Origin, Problem, SettingsErrors};
 use super::resolve;
@@ -111,7 +111,7 @@ impl Settings {
             }
         };
         let mut warnings = Vec::new();
-        problems.extend(resolve::read_secrets(&mut settings, &mut values, &mut warnings));
+        problems.extend(resolve::read_secrets(&mut settings, &mut values, sources, &mut warnings));
         let bad: BTreeSet<String> =
             problems.iter().flat_map(|problem| &problem.keys).map(|(key, _)| key.clone()).collect();
         problems.extend(check::all(&settings, &values, bad, &mut warnings));
@@ -135,7 +135,7 @@ fn take(layer: Layer, known: &Known, values: &mut Values, problems: &mut Vec<Pro
             }
             Some(kind) => {
                 let what = format!("is {}", name_of_kind(&given.value));
-                problems.push(Problem::at(&given.key, &given.origin, what, kind.wanted()));
+                problems.push(Problem::at(&given.key, &given.origin, what, kind.wanted(&given.key)));
             }
             None => {
                 let is_empty_section = matches!(given.value, ValueKind::Table(_))
@@ -169,8 +169,8 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
             continue;
         };
         let others = base.values().filter(|other| other.key != *key);
-        if key == TABLES {
-            let found = reject_untyped_tables(&others.collect::<Vec<_>>(), &given);
+        if let Some(called_by) = called_by(key) {
+            let found = reject_untyped_tables(&others.collect::<Vec<_>>(), &given, called_by);
             if !found.is_empty() {
                 values.insert(key.clone(), default.clone());
             }
@@ -192,20 +192,21 @@ fn reject_untyped(base: &Values, values: &mut Values) -> Vec<Problem> {
 }
 
 /// Tries each key of each table alone, so that each one's problem is told with its place.
-fn reject_untyped_tables(others: &[&Given], given: &Given) -> Vec<Problem> {
+fn reject_untyped_tables(others: &[&Given], given: &Given, called_by: &str) -> Vec<Problem> {
     let ValueKind::Array(tables) = &given.value else { return Vec::new() };
     let problem = |table: Map<String, Value>, place: &str| {
         let value = ValueKind::Array(vec![Value::new(None, ValueKind::Table(table))]);
         let alone = Given { value, ..given.clone() };
         let error = deserialize(others.iter().copied().chain([&alone])).err()?;
-        Some(Problem::at(&format!("{TABLES}{place}"), &given.origin, words(&error), ""))
+        Some(Problem::at(&format!("{}{place}", given.key), &given.origin, words(&error), ""))
     };
     let mut problems = Vec::new();
     for (number, table) in (1..).zip(tables) {
         let ValueKind::Table(keys) = &table.kind else { continue };
-        let name = keys.get("name");
+        let name = keys.get(called_by);
         let place = name.map_or_else(|| format!("[number {number}]"), |name| format!("[{}]", name.kind));
-        let only_name: Map<_, _> = name.map(|name| ("name".to_owned(), name.clone())).into_iter().collect();
+        let only_name: Map<_, _> =
+            name.map(|name| (called_by.to_owned(), name.clone())).into_iter().collect();
         if let Some(problem) = problem(only_name.clone(), &place) {
             problems.push(problem);
             continue;

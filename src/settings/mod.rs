@@ -22,8 +22,8 @@ pub use load::{Loaded, Sources};
 pub use problem::{Origin, Problem, SettingsErrors};
 pub use secret::Secret;
 pub use sections::{
-    Claims, Escalation, Forge, Hive, Log, LogFormat, LogLevel, Model, Node, Outbox, RepositorySandbox,
-    Sandbox, SandboxBackend, Settings, Task,
+    Claims, Escalation, Forge, Hive, Log, LogFormat, LogLevel, Model, ModelRole, ModelRoute, ModelServer,
+    Node, Outbox, Provider, RepositorySandbox, Sandbox, SandboxBackend, Settings, Task,
 };
 pub use show::starter_file;
 pub use units::{HumanDuration, HumanSize};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config::ValueKind;
 
+use super::known::SERVERS;
 use super::layers::Given;
 use super::load::{Sources, Values};
 use super::problem::{Origin, Problem};
@@ -11,10 +12,11 @@ use super::secret::{Secret, is_world_readable};
 use super::sections::Settings;
 use crate::docker;
 
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 6] = [
     "node.data_dir",
     "forge.token_file",
     "hive.key_file",
+    "model.key_file",
     "escalation.auth_value_file",
     "sandbox.docker_certificates",
 ];
@@ -132,11 +134,13 @@ fn absolute(path: &str, origin: &Origin, sources: &Sources) -> PathBuf {
 pub(super) fn read_secrets(
     settings: &mut Settings,
     values: &mut Values,
+    sources: &Sources,
     warnings: &mut Vec<String>,
 ) -> Vec<Problem> {
     let pairs = [
         ("forge.token", "forge.token_file", &mut settings.forge.token, &settings.forge.token_file),
         ("hive.key", "hive.key_file", &mut settings.hive.key, &settings.hive.key_file),
+        ("model.key", "model.key_file", &mut settings.model.key, &settings.model.key_file),
         (
             "escalation.auth_value",
             "escalation.auth_value_file",
@@ -182,6 +186,35 @@ pub(super) fn read_secrets(
                 problem,
                 "the file holds the secret and nothing else",
             )),
+        }
+    }
+    problems.extend(read_server_keys(settings, values, sources, warnings));
+    problems
+}
+
+/// The keys of the further model servers, which stand in files only: a variable can't name a table.
+fn read_server_keys(
+    settings: &mut Settings,
+    values: &Values,
+    sources: &Sources,
+    warnings: &mut Vec<String>,
+) -> Vec<Problem> {
+    let Some(given) = values.get(SERVERS) else { return Vec::new() };
+    let mut problems = Vec::new();
+    for server in &mut settings.model.server {
+        let Some(file) = &mut server.key_file else { continue };
+        *file = absolute(&file.display().to_string(), &given.origin, sources);
+        let key = format!("{SERVERS}[{}].key_file", server.url);
+        if is_world_readable(file) {
+            let file = file.display();
+            warnings.push(format!("{key}: every user can read {file}: chmod 600 {file}"));
+        }
+        match Secret::read(file) {
+            Ok(read) => server.key = Some(read),
+            Err(problem) => {
+                let allowed = "the file holds the key and nothing else";
+                problems.push(Problem::at(&key, &given.origin, problem, allowed));
+            }
         }
     }
     problems

@@ -84,9 +84,17 @@ pub struct Hive {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    #[serde(with = "by_text")]
+    pub provider: Provider,
     pub url: HttpUrl,
+    /// From `key` or from the file.
+    #[serde(with = "or_empty")]
+    pub key: Option<Secret>,
+    #[serde(with = "or_empty")]
+    pub key_file: Option<PathBuf>,
     /// In order of preference; at least one.
     pub names: Vec<String>,
+    pub json_models: Vec<String>,
     pub context_tokens: u32,
     pub max_output_tokens: u32,
     pub temperature: f64,
@@ -95,6 +103,56 @@ pub struct Model {
     pub connect_timeout: HumanDuration,
     pub first_byte_timeout: HumanDuration,
     pub chunk_timeout: HumanDuration,
+    #[serde(with = "or_empty")]
+    pub selection_url: Option<HttpUrl>,
+    pub selection_timeout: HumanDuration,
+    pub route: Vec<ModelRoute>,
+    pub server: Vec<ModelServer>,
+}
+
+/// The interface that a model server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    Ollama,
+    /// `/v1/chat/completions`.
+    OpenAi,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelRole {
+    Plan,
+    Work,
+    Review,
+}
+
+/// Other models for a part of what is asked. What is not given matches everything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRoute {
+    pub names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<ModelRole>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// A server beside the one of [`Model`]. What is not given is as there, but for the key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelServer {
+    pub url: HttpUrl,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// Absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// From the file.
+    #[serde(skip)]
+    pub key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_in_flight: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

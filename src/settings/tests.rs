@@ -1,5 +1,6 @@
 //! The configuration from end to end: real files in a temporary folder, an environment of the test's own.
 
+mod models;
 mod sandbox;
 
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ mod going_down;
 mod hangs;
 mod leases;
 mod main_job;
+mod models;
 mod panics;
 mod reasoning;
 mod restarts;

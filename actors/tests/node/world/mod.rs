@@ -19,8 +19,9 @@ use bzzz_actors::node::{Node, NodeConfig, Outside, Ports};
 use bzzz_actors::outbox::OutboxPace;
 use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::journal::Recorded;
+use bzzz_actors::ports::model::ModelSelection;
 use bzzz_actors::ports::swarm::{Announcement, Swarm, SwarmError};
-use bzzz_actors::reasoner_actor::ModelChoice;
+use bzzz_actors::reasoner_actor::{ModelChoice, ModelServer};
 use bzzz_actors::task::life::Limits;
 use bzzz_actors::task::{NodeId, TaskEvent, TaskId};
 use bzzz_actors::task_runner::Pace;
@@ -43,6 +44,9 @@ pub struct World {
     pub model: Arc<Script>,
     pub config: NodeConfig,
     pub webhook: Option<Arc<dyn Escalations>>,
+    /// Model servers beside the first.
+    pub further_models: Vec<Arc<Script>>,
+    pub selection: Option<Arc<dyn ModelSelection>>,
 }
 
 struct Alone;
@@ -70,6 +74,8 @@ impl World {
             git,
             config: config("node-1"),
             webhook: None,
+            further_models: Vec::new(),
+            selection: None,
         }
     }
 
@@ -85,7 +91,8 @@ impl World {
             claims: self.git.clone(),
             code: self.git.clone(),
             sandboxes: Arc::new(self.sandboxes.clone()),
-            model: self.model.clone(),
+            models: std::iter::once(&self.model).chain(&self.further_models).map(server).collect(),
+            selection: self.selection.clone(),
             swarm: Arc::new(Alone),
             hive: None,
             webhook: self.webhook.clone(),
@@ -103,6 +110,10 @@ impl World {
         };
         Node::start(ports, config, outside)
     }
+}
+
+fn server(script: &Arc<Script>) -> ModelServer {
+    ModelServer { name: "a server".into(), model: script.clone(), calls_in_flight: 1 }
 }
 
 pub fn config(node: &str) -> NodeConfig {
@@ -128,11 +139,12 @@ pub fn config(node: &str) -> NodeConfig {
         },
         choice: ModelChoice {
             names: vec!["coder".into()],
+            routes: vec![],
+            json: vec![],
             max_output_tokens: 1000,
             context_tokens: 16_384,
             call_limit: 600 * MINUTE,
         },
-        calls_in_flight: 1,
         outbox: OutboxPace {
             max_age: 600 * MINUTE,
             max_pending: 1000,

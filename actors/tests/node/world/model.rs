@@ -18,13 +18,19 @@ struct State {
     requests: Vec<ChatRequest>,
     /// More bytes overflow the server's window.
     max_prompt_bytes: usize,
+    names: Vec<String>,
 }
 
 impl Script {
     pub fn new(replies: &[&str]) -> Self {
         let replies = replies.iter().map(|it| (*it).to_owned()).collect();
-        let state =
-            State { replies, failures: Vec::new(), requests: Vec::new(), max_prompt_bytes: usize::MAX };
+        let state = State {
+            replies,
+            failures: Vec::new(),
+            requests: Vec::new(),
+            max_prompt_bytes: usize::MAX,
+            names: vec!["coder:latest".into()],
+        };
         Self { traps: Traps::default(), state: Mutex::new(state) }
     }
 
@@ -36,6 +42,11 @@ impl Script {
     /// Its server says that longer prompts do not fit.
     pub fn with_room_for(&self, max_prompt_bytes: usize) {
         self.state.lock().unwrap().max_prompt_bytes = max_prompt_bytes;
+    }
+
+    /// The models that its server has.
+    pub fn has(&self, names: &[&str]) {
+        self.state.lock().unwrap().names = names.iter().map(|it| (*it).to_owned()).collect();
     }
 
     /// Adds to the script.
@@ -58,7 +69,7 @@ fn summarised(request: &ChatRequest) -> usize {
 impl Model for Script {
     async fn models(&self) -> Result<Vec<String>, ModelError> {
         self.traps.step_on("models");
-        Ok(vec!["coder:latest".into()])
+        Ok(self.state.lock().unwrap().names.clone())
     }
 
     async fn window(&self, _: &str) -> Result<Option<u32>, ModelError> {
