@@ -5,6 +5,7 @@ pub mod bubblewrap;
 pub mod cli;
 pub mod demo;
 pub mod docker;
+pub mod eval;
 mod folder;
 pub mod git;
 pub mod github;

@@ -18,16 +18,16 @@ impl Conversation {
     /// What summarises it when its prompt has come near to `room_bytes`; `None` while it has not.
     pub fn compacted_before(&self, room_bytes: usize) -> Option<TaskEvent> {
         let is_full = self.prompt_bytes() as f64 > room_bytes as f64 * FULL;
-        is_full.then(|| self.compacted_to((room_bytes as f64 * SUMMARISED) as usize)).flatten()
+        is_full.then(|| self.compacted_to((room_bytes as f64 * SUMMARISED) as usize, false)).flatten()
     }
 
     /// The same of one that turned out to be too long.
     pub fn compacted_after_overflow(&self, room_bytes: usize) -> Option<TaskEvent> {
-        self.compacted_to((self.prompt_bytes().min(room_bytes) as f64 * SUMMARISED) as usize)
+        self.compacted_to((self.prompt_bytes().min(room_bytes) as f64 * SUMMARISED) as usize, true)
     }
 
     /// As many of the last commands as fit stay whole, the very last in any case. `None` when nothing would go.
-    fn compacted_to(&self, max_bytes: usize) -> Option<TaskEvent> {
+    fn compacted_to(&self, max_bytes: usize, overflowed: bool) -> Option<TaskEvent> {
         let always = self.turns().iter().filter(|turn| turn.keep == Keep::Always);
         let always: usize = always.map(|turn| turn.text.len()).sum();
         let max_list = (max_bytes as f64 * LIST) as usize;
@@ -50,7 +50,8 @@ impl Conversation {
         if keep_from <= self.kept_from() {
             return None;
         }
-        Some(TaskEvent::Compacted { keep_from, list_from: self.list_from(keep_from, max_list) })
+        let list_from = self.list_from(keep_from, max_list);
+        Some(TaskEvent::Compacted { keep_from, list_from, overflowed })
     }
 
     /// The first command that the list has room for.

@@ -237,7 +237,7 @@ impl Conversation {
             TaskEvent::HumanAnswered { text, .. } => {
                 self.always(Role::User, prompt::human_answered(text));
             }
-            TaskEvent::Compacted { keep_from, list_from } => self.compact(*keep_from, *list_from),
+            TaskEvent::Compacted { keep_from, list_from, .. } => self.compact(*keep_from, *list_from),
             _ => {}
         }
     }

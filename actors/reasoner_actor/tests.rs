@@ -170,7 +170,7 @@ fn what_can_not_be_summarised_is_said_to_be_so() {
     conversation.record(&ran("ls", 10));
     conversation.record(&finished(2, "x".repeat(9000)));
     let summary = conversation.compacted_after_overflow(100).unwrap();
-    assert_eq!(summary, TaskEvent::Compacted { keep_from: 2, list_from: 2 });
+    assert_eq!(summary, TaskEvent::Compacted { keep_from: 2, list_from: 2, overflowed: true });
     conversation.record(&summary);
     assert_eq!(conversation.compacted_after_overflow(100), None, "and does not do it for ever");
 }

@@ -102,6 +102,9 @@ pub enum TaskEvent {
     Compacted {
         keep_from: u32,
         list_from: u32,
+        /// The prompt did not fit although it was believed to.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        overflowed: bool,
     },
 
     /// The work was saved while it goes on: `produced.tree` is in the task's object store, and a new sandbox begins with

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use bzzz_actors::ports::sandbox::SandboxError;
 
 use crate::demo::DemoError;
+use crate::eval::EvalError;
 use crate::journal::JournalOpenError;
 use crate::node::StartError;
 use crate::settings::SettingsErrors;
@@ -50,6 +51,9 @@ impl Exit {
             return Self::Config;
         }
         if let Some(error) = error.downcast_ref::<StartError>() {
+            return error.into();
+        }
+        if let Some(error) = error.downcast_ref::<EvalError>() {
             return error.into();
         }
         if let Some(error) = error.downcast_ref::<DemoError>() {

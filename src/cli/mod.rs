@@ -7,6 +7,7 @@ mod config;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod demo;
+mod eval;
 pub mod exit;
 mod run;
 mod sandbox;
@@ -69,6 +70,8 @@ enum Command {
     Run,
     /// Show the main job on stand-ins: three issues become three pull requests
     Demo(demo::DemoCommand),
+    /// Let models work on issues whose solution is known, and tell how well they do
+    Eval(eval::EvalCommand),
     /// Keep stand-ins for GitHub, Hive, N8N and Ollama up on this machine
     Apiary(apiary::ApiaryCommand),
     /// Look at the tasks of this node
@@ -90,6 +93,7 @@ impl Command {
         match self {
             Self::Run => run::run(global),
             Self::Demo(command) => command.run(global),
+            Self::Eval(command) => command.run(global),
             Self::Apiary(command) => command.run(global),
             Self::Tasks(command) => command.run(global),
             Self::Sandbox(command) => command.run(global),

@@ -55,7 +55,7 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
 }
 
 /// The one of the section itself, and those beside it.
-pub(super) fn models(settings: &Settings) -> Result<Vec<ModelServer>, SetupError> {
+pub(crate) fn models(settings: &Settings) -> Result<Vec<ModelServer>, SetupError> {
     let model = &settings.model;
     let first = (model.provider, &model.url, &model.key, model.calls_in_flight);
     let further = model.server.iter().map(|it| {

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub(crate) use self::adapters::temp_folder;
+pub(crate) use self::adapters::{models, temp_folder};
 use self::sandboxes::Chosen;
 use crate::folder;
 use crate::git::GitSetupError;
@@ -61,7 +61,8 @@ pub enum StartError {
 /// A node that runs, and what it holds.
 pub struct RunningNode {
     node: Node,
-    sandboxes: Arc<dyn Sandboxes>,
+    pub(crate) sandboxes: Arc<dyn Sandboxes>,
+    pub(crate) code: Arc<dyn Code>,
     networks: OpenNetworks,
     settings: Settings,
     pub journal: Arc<SqliteJournal>,
@@ -120,8 +121,9 @@ impl RunningNode {
         let recorded = tokio::spawn(reports.record(node.log.clone(), reported.clone()));
         let networks = OpenNetworks { networks, reported, recorded };
         tokio::spawn(models::make_ready(models, choice));
+        let code = git.clone() as Arc<dyn Code>;
         let collection = collect::Rounds::start(git, journal.clone());
-        Ok(Self { node, sandboxes, networks, settings, journal, sandbox, collection })
+        Ok(Self { node, sandboxes, code, networks, settings, journal, sandbox, collection })
     }
 
     pub fn node(&mut self) -> &mut Node {

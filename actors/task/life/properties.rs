@@ -100,7 +100,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             TaskEvent::CleanedUp { diff: None },
             TaskEvent::Stalled { what: text(), problem: text() },
             TaskEvent::PullRequestClosed,
-            TaskEvent::Compacted { keep_from: 2, list_from: 1 },
+            TaskEvent::Compacted { keep_from: 2, list_from: 1, overflowed: false },
         ][usize::from(digit % 6)]
         .clone(),
     }
