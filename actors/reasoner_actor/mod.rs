@@ -161,7 +161,8 @@ impl Question {
 
     async fn put_now(&self) -> Result<Asked, ModelError> {
         let ReasonerDeps { model: server, choice, windows, .. } = &self.deps;
-        let model = choose(&choice.names, &server.models().await?)?;
+        let chosen = choose(&choice.names, &server.models().await?);
+        let model = chosen.ok_or_else(|| missing(&**server, &choice.names))?;
         let room = windows.room_bytes(&model, choice.context_tokens, choice.max_output_tokens);
         if let Some(summary) = self.conversation.compacted_before(room) {
             return Ok(Asked::TooLong(summary));
@@ -228,12 +229,17 @@ impl Question {
     }
 }
 
-/// The first of the `wanted` names that the server has; the error names the most wanted one. Ollama lists `name:latest` for a plain `name`.
-pub fn choose(wanted: &[String], present: &[String]) -> Result<String, ModelError> {
+/// The first of the `wanted` names that the server has. Ollama lists `name:latest` for a plain `name`.
+pub fn choose(wanted: &[String], present: &[String]) -> Option<String> {
     let is_present =
         |name: &String| present.iter().any(|it| it == name || it.strip_suffix(":latest") == Some(name));
-    let missing = || ModelError::Missing { model: wanted.first().cloned().unwrap_or_default() };
-    wanted.iter().find(|name| is_present(name)).cloned().ok_or_else(missing)
+    wanted.iter().find(|name| is_present(name)).cloned()
+}
+
+/// That the server has none of them, and how it comes to the most wanted one.
+fn missing(server: &dyn Model, wanted: &[String]) -> ModelError {
+    let model = wanted.first().cloned().unwrap_or_default();
+    ModelError::Missing { remedy: server.remedy(&model), model }
 }
 
 fn in_ms(duration: Duration) -> u64 {

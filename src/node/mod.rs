@@ -206,10 +206,10 @@ async fn check_token(forge: &dyn Forge) -> Result<(), StartError> {
 /// Says at the start what would otherwise be found out with the first task.
 async fn warn_of_missing_models(model: Arc<dyn Model>, names: Vec<String>) {
     match model.models().await {
-        Ok(present) if bzzz_actors::reasoner_actor::choose(&names, &present).is_ok() => {}
+        Ok(present) if bzzz_actors::reasoner_actor::choose(&names, &present).is_some() => {}
         Ok(present) => {
-            let pull = names.first().cloned().unwrap_or_default();
-            warn!(wanted = ?names, ?present, "the model server has none of the wanted models: ollama pull {pull}");
+            let remedy = model.remedy(names.first().map_or("", String::as_str));
+            warn!(wanted = ?names, ?present, "the model server has none of the wanted models: {remedy}");
         }
         Err(error @ (ModelError::Unavailable(_) | ModelError::Refused(_))) => {
             warn!(%error, "tasks wait until it answers");

@@ -66,7 +66,10 @@ async fn every_failure_is_told_apart() {
     for _ in 0..8 {
         errors.push(ollama.chat(&request()).await.unwrap_err());
     }
-    assert_eq!(errors[0], ModelError::Missing { model: "m:1".to_owned() });
+    assert_eq!(
+        errors[0],
+        ModelError::Missing { model: "m:1".to_owned(), remedy: "ollama pull m:1".to_owned() }
+    );
     assert_eq!(errors[1], ModelError::Unavailable("status 503: server busy".to_owned()));
     assert!(matches!(errors[2], ModelError::Overflow(_)));
     assert!(matches!(errors[3], ModelError::Refused(_)));

@@ -1,0 +1,190 @@
+//! What an error of such a server's means. Each words and wraps its own differently.
+
+use std::borrow::Cow;
+
+use bzzz_actors::ports::model::ModelError;
+use serde_json::Value;
+
+use crate::http::excerpt;
+use crate::model_server::words;
+
+/// What the errors of a call are made with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// Empty when it is of no model.
+    pub(crate) model: &'a str,
+    /// What no error may repeat.
+    pub(crate) key: Option<&'a str>,
+    pub(crate) context_tokens: u32,
+}
+
+/// An error as a server says it.
+struct Problem {
+    text: String,
+    /// Its type and code, where they are words.
+    kind: String,
+    /// Its code, where it is a status.
+    status: Option<u16>,
+}
+
+impl Call<'_> {
+    /// An answer with a status other than success.
+    pub(crate) fn refusal(&self, status: u16, body: &[u8]) -> ModelError {
+        match self.problem(body) {
+            Some(problem) => self.meaning(Some(status), problem.text, &problem.kind),
+            None => self.meaning(Some(status), excerpt(self.hidden(body).as_bytes()), ""),
+        }
+    }
+
+    /// An error in a stream that began with 200.
+    pub(crate) fn broken_stream(&self, said: &[u8]) -> ModelError {
+        match self.problem(said) {
+            Some(problem) => self.meaning(problem.status, problem.text, &problem.kind),
+            None => ModelError::Unavailable(self.unreadable(said)),
+        }
+    }
+
+    pub(crate) fn unreadable(&self, line: &[u8]) -> String {
+        format!("its reply is no stream of events: {}", excerpt(self.hidden(line).as_bytes()))
+    }
+
+    fn meaning(&self, status: Option<u16>, text: String, kind: &str) -> ModelError {
+        let error = match status {
+            _ if words::reads_as_overflow(kind) => ModelError::Overflow(text),
+            Some(400 | 404) if self.is_missing(&text, kind) => {
+                ModelError::Missing { model: self.model.to_owned(), remedy: remedy(self.model) }
+            }
+            Some(status @ (401 | 403)) => {
+                ModelError::Refused(format!("status {status}: {text}; look at the setting `model.key`"))
+            }
+            Some(404) => ModelError::Refused(format!("status 404: {text}; look at the setting `model.url`")),
+            Some(status) => words::refusal(status, &text),
+            None => words::broken_stream(&text),
+        };
+        let wanted = self.context_tokens;
+        match error {
+            ModelError::Overflow(text) => ModelError::Overflow(format!(
+                "{text}; the node reckons with `model.context_tokens` = {wanted}, the server must have no less"
+            )),
+            other => other,
+        }
+    }
+
+    fn is_missing(&self, text: &str, kind: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        let says_so = text.contains("not found") || text.contains("does not exist");
+        !self.model.is_empty() && (kind.contains("model_not_found") || (text.contains("model") && says_so))
+    }
+
+    /// `{"error": {"message", "type", "code"}}`; `{"error": "…"}`, as LM Studio and vLLM have it too; or the inner object
+    /// alone, as older servers do.
+    fn problem(&self, said: &[u8]) -> Option<Problem> {
+        let said: Value = serde_json::from_slice(said).ok()?;
+        let error = said.get("error").filter(|error| !error.is_null()).unwrap_or(&said);
+        let text = error.as_str().or_else(|| error.get("message")?.as_str())?;
+        let word = |name| error.get(name).and_then(Value::as_str).unwrap_or_default();
+        let code = error.get("code").and_then(Value::as_u64);
+        Some(Problem {
+            text: words::shortened(&self.hidden(text.as_bytes())),
+            kind: format!("{} {}", word("type"), word("code")),
+            status: code.filter(|code| (400..600).contains(code)).and_then(|code| u16::try_from(code).ok()),
+        })
+    }
+
+    /// Some servers and proxies repeat the key that they refuse. Before a text is cut, which could leave a part.
+    fn hidden<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
+        let text = String::from_utf8_lossy(text);
+        match self.key.filter(|key| !key.is_empty() && text.contains(key)) {
+            Some(key) => text.replace(key, "[the key]").into(),
+            None => text,
+        }
+    }
+}
+
+/// What a person does about a model that is not there.
+pub(crate) fn remedy(model: &str) -> String {
+    format!("start the server with {model}, or set `model.names` to what its /v1/models lists")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: Call<'_> = Call { model: "m", key: Some("sk-s3cret"), context_tokens: 8192 };
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_known_and_the_setting_named() {
+        let vllm = r#"{"error":{"message":"This model's maximum context length is 4096 tokens. However, you requested 1024 output tokens and your prompt contains at least 3100 input tokens.","type":"BadRequestError","param":"input_tokens","code":400}}"#;
+        let older_vllm = r#"{"object":"error","message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","param":null,"code":400}"#;
+        let llama_cpp = r#"{"error":{"code":400,"message":"request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}"#;
+        let by_its_type = r#"{"error":{"code":500,"message":"no","type":"exceed_context_size_error"}}"#;
+        let by_its_code =
+            r#"{"error":{"message":"no","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
+        let lm_studio = r#"{"error":"The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 13055>= n_ctx: 4096)."}"#;
+        for body in [vllm, older_vllm, llama_cpp, by_its_type, by_its_code, lm_studio] {
+            for error in [CALL.refusal(400, body.as_bytes()), CALL.broken_stream(body.as_bytes())] {
+                assert!(matches!(error, ModelError::Overflow(_)), "{error}: {body}");
+                assert!(error.to_string().contains("`model.context_tokens` = 8192"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_missing_is_told_from_an_address_that_is_wrong() {
+        let missing = ModelError::Missing { model: "m".to_owned(), remedy: remedy("m") };
+        for (status, body) in [
+            (
+                404,
+                r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","param":"model","code":404}}"#,
+            ),
+            (404, r#"{"error":{"message":"No such model","code":"model_not_found"}}"#),
+            (400, r#"{"error":{"code":400,"message":"model 'm' not found","type":"invalid_request_error"}}"#),
+        ] {
+            assert_eq!(CALL.refusal(status, body.as_bytes()), missing, "{body}");
+        }
+        for body in [
+            r#"{"detail":"Not Found"}"#,
+            r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
+            "<html><title>404 Not Found</title></html>",
+        ] {
+            let error = CALL.refusal(404, body.as_bytes());
+            assert!(matches!(&error, ModelError::Refused(text) if text.contains("`model.url`")), "{error}");
+        }
+        assert!(missing.to_string().contains("model.names") && !missing.to_string().contains("ollama"));
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_never_repeated() {
+        let far = "x".repeat(295);
+        for (status, body) in [
+            (401, r#"{"error":"Unauthorized: sk-s3cret"}"#.to_owned()),
+            (
+                403,
+                r#"{"error":{"message":"Invalid API Key sk-s3cret","type":"authentication_error"}}"#
+                    .to_owned(),
+            ),
+            (401, format!(r#"{{"error":"{far}sk-s3cret"}}"#)),
+            (401, format!("{far}sk-s3cret")),
+        ] {
+            let error = CALL.refusal(status, body.as_bytes());
+            assert!(matches!(&error, ModelError::Refused(text) if text.contains("`model.key`")), "{error}");
+            assert!(!error.to_string().contains("sk-s"), "{error}");
+            assert!(!CALL.broken_stream(body.as_bytes()).to_string().contains("sk-s"));
+        }
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_asked_again() {
+        for (status, body) in [
+            (429, r#"{"error":{"message":"Rate limit exceeded","code":"rate_limit_exceeded"}}"#),
+            (503, r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#),
+            (500, "Internal Server Error"),
+        ] {
+            assert!(CALL.refusal(status, body.as_bytes()).is_retryable(), "{body}");
+        }
+        let of_stream = |body: &str| CALL.broken_stream(body.as_bytes()).is_retryable();
+        assert!(of_stream(r#"{"error":{"message":"the engine died","code":500}}"#));
+        assert!(of_stream(r#"{"error":"the engine died"}"#));
+        assert!(!of_stream(r#"{"error":{"message":"the template failed","code":400}}"#));
+    }
+}
