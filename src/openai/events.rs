@@ -53,7 +53,7 @@ impl<'a> Events<'a> {
 
     fn take_event(&mut self, data: &[u8], draft: &mut Draft) -> Result<(), ModelError> {
         let Ok(piece) = serde_json::from_slice::<Piece>(data) else {
-            return Err(ModelError::Unavailable(self.call.unreadable(data)));
+            return Err(self.call.no_stream(data));
         };
         if piece.error.is_some() || (piece.message.is_some() && piece.choices.is_none()) {
             return Err(self.call.broken_stream(data));
@@ -95,7 +95,8 @@ impl Dialect for Events<'_> {
             b"error" => return Err(self.call.broken_stream(value)),
             // LM Studio answers so with 200 what it has an error for; no field begins like this.
             [b'{', ..] => return Err(self.call.broken_stream(line)),
-            [b'<', ..] => return Err(ModelError::Unavailable(self.call.unreadable(line))),
+            // A page of a proxy's.
+            [b'<', ..] => return Err(self.call.no_stream(line)),
             // Comments keep the connection awake; the other fields say nothing.
             _ => {}
         }

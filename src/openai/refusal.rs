@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::http::excerpt;
 use crate::model_server::words;
 
+/// A shorter one stands in other texts too, and is no secret: servers without a key are given "none" or "x".
+const MIN_KEY_BYTES: usize = 8;
+
 /// What the errors of a call are made with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
@@ -20,7 +23,10 @@ pub(crate) struct Call<'a> {
 
 /// An error as a server says it.
 struct Problem {
-    text: String,
+    /// All of it; what it means is read from this.
+    said: String,
+    /// What may be passed on of it.
+    shown: String,
     /// Its type and code, where they are words.
     kind: String,
     /// Its code, where it is a status.
@@ -30,71 +36,76 @@ struct Problem {
 impl Call<'_> {
     /// An answer with a status other than success.
     pub(crate) fn refusal(&self, status: u16, body: &[u8]) -> ModelError {
-        match self.problem(body) {
-            Some(problem) => self.meaning(Some(status), problem.text, &problem.kind),
-            None => self.meaning(Some(status), excerpt(self.hidden(body).as_bytes()), ""),
-        }
+        let problem = self.problem(body).unwrap_or_else(|| Problem {
+            said: excerpt(body),
+            shown: excerpt(self.hidden(body).as_bytes()),
+            kind: String::new(),
+            status: None,
+        });
+        self.meaning(Some(status), problem)
     }
 
     /// An error in a stream that began with 200.
     pub(crate) fn broken_stream(&self, said: &[u8]) -> ModelError {
         match self.problem(said) {
-            Some(problem) => self.meaning(problem.status, problem.text, &problem.kind),
-            None => ModelError::Unavailable(self.unreadable(said)),
+            Some(problem) => self.meaning(problem.status, problem),
+            None => self.no_stream(said),
         }
     }
 
-    pub(crate) fn unreadable(&self, line: &[u8]) -> String {
-        format!("its reply is no stream of events: {}", excerpt(self.hidden(line).as_bytes()))
+    /// A line that is not of a stream of events.
+    pub(crate) fn no_stream(&self, line: &[u8]) -> ModelError {
+        let line = excerpt(self.hidden(line).as_bytes());
+        ModelError::Unavailable(format!("its reply is no stream of events: {line}"))
     }
 
-    fn meaning(&self, status: Option<u16>, text: String, kind: &str) -> ModelError {
-        let error = match status {
-            _ if words::reads_as_overflow(kind) => ModelError::Overflow(text),
-            Some(400 | 404) if self.is_missing(&text, kind) => {
+    fn meaning(&self, status: Option<u16>, problem: Problem) -> ModelError {
+        let Problem { said, shown, kind, .. } = problem;
+        if words::reads_as_overflow(&said) || words::reads_as_overflow(&kind) {
+            let wanted = self.context_tokens;
+            return ModelError::Overflow(format!(
+                "{shown}; the node reckons with `model.context_tokens` = {wanted}, the server must have no less"
+            ));
+        }
+        match status {
+            Some(400 | 404) if self.is_missing(&said, &kind) => {
                 ModelError::Missing { model: self.model.to_owned(), remedy: remedy(self.model) }
             }
             Some(status @ (401 | 403)) => {
-                ModelError::Refused(format!("status {status}: {text}; look at the setting `model.key`"))
+                ModelError::Refused(format!("status {status}: {shown}; look at the setting `model.key`"))
             }
-            Some(404) => ModelError::Refused(format!("status 404: {text}; look at the setting `model.url`")),
-            Some(status) => words::refusal(status, &text),
-            None => words::broken_stream(&text),
-        };
-        let wanted = self.context_tokens;
-        match error {
-            ModelError::Overflow(text) => ModelError::Overflow(format!(
-                "{text}; the node reckons with `model.context_tokens` = {wanted}, the server must have no less"
-            )),
-            other => other,
+            Some(404) => ModelError::Refused(format!("status 404: {shown}; look at the setting `model.url`")),
+            Some(status) => words::refusal(status, &shown),
+            None => words::broken_stream(&shown),
         }
     }
 
-    fn is_missing(&self, text: &str, kind: &str) -> bool {
-        let text = text.to_ascii_lowercase();
-        let says_so = text.contains("not found") || text.contains("does not exist");
-        !self.model.is_empty() && (kind.contains("model_not_found") || (text.contains("model") && says_so))
+    fn is_missing(&self, said: &str, kind: &str) -> bool {
+        let said = said.to_ascii_lowercase();
+        let says_so = said.contains("not found") || said.contains("does not exist");
+        !self.model.is_empty() && (kind.contains("model_not_found") || (said.contains("model") && says_so))
     }
 
     /// `{"error": {"message", "type", "code"}}`; `{"error": "…"}`, as LM Studio and vLLM have it too; or the inner object
     /// alone, as older servers do.
-    fn problem(&self, said: &[u8]) -> Option<Problem> {
-        let said: Value = serde_json::from_slice(said).ok()?;
-        let error = said.get("error").filter(|error| !error.is_null()).unwrap_or(&said);
-        let text = error.as_str().or_else(|| error.get("message")?.as_str())?;
+    fn problem(&self, body: &[u8]) -> Option<Problem> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(&body);
+        let said = error.as_str().or_else(|| error.get("message")?.as_str())?;
         let word = |name| error.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = error.get("code").and_then(Value::as_u64);
         Some(Problem {
-            text: words::shortened(&self.hidden(text.as_bytes())),
+            said: said.to_owned(),
+            shown: words::shortened(&self.hidden(said.as_bytes())),
             kind: format!("{} {}", word("type"), word("code")),
             status: code.filter(|code| (400..600).contains(code)).and_then(|code| u16::try_from(code).ok()),
         })
     }
 
     /// Some servers and proxies repeat the key that they refuse. Before a text is cut, which could leave a part.
-    fn hidden<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
+    pub(crate) fn hidden<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
         let text = String::from_utf8_lossy(text);
-        match self.key.filter(|key| !key.is_empty() && text.contains(key)) {
+        match self.key.filter(|key| key.len() >= MIN_KEY_BYTES && text.contains(key)) {
             Some(key) => text.replace(key, "[the key]").into(),
             None => text,
         }
@@ -170,6 +181,15 @@ mod tests {
             assert!(matches!(&error, ModelError::Refused(text) if text.contains("`model.key`")), "{error}");
             assert!(!error.to_string().contains("sk-s"), "{error}");
             assert!(!CALL.broken_stream(body.as_bytes()).to_string().contains("sk-s"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_a_word_of_the_error_hides_no_meaning() {
+        for key in ["x", "context", "available"] {
+            let call = Call { key: Some(key), ..CALL };
+            let error = call.refusal(400, br#"{"error":"it exceeds the available context size"}"#);
+            assert!(matches!(error, ModelError::Overflow(_)), "{key}: {error}");
         }
     }
 

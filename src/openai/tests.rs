@@ -84,7 +84,7 @@ async fn every_failure_is_told_apart() {
     let redirect = Answer::with_headers(307, &[("location", "http://127.0.0.1:9/v1/chat/completions")], "");
     let server = Canned::serve(vec![
         Answer::json(404, r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError"}}"#),
-        Answer::json(401, r#"{"error":"Unauthorized, not k3y"}"#),
+        Answer::json(401, r#"{"error":"Unauthorized, not sk-s3cret"}"#),
         Answer::json(400, r#"{"error":{"message":"no","code":"context_length_exceeded"}}"#),
         Answer::json(400, r#"{"error":{"message":"bad option","code":400}}"#),
         redirect,
@@ -99,7 +99,7 @@ async fn every_failure_is_told_apart() {
         Answer::half(200, PART),
     ])
     .await;
-    let open_ai = open_ai_with(&server, |options| options.key = Some("k3y".into()));
+    let open_ai = open_ai_with(&server, |options| options.key = Some("sk-s3cret".into()));
     let mut errors = Vec::new();
     for _ in 0..11 {
         errors.push(open_ai.chat(&request()).await.unwrap_err());
