@@ -1,7 +1,5 @@
 //! What an error of such a server's means. Each words and wraps its own differently.
 
-use std::borrow::Cow;
-
 use bzzz_actors::ports::model::ModelError;
 use serde_json::Value;
 
@@ -38,7 +36,7 @@ impl Call<'_> {
     pub(crate) fn refusal(&self, status: u16, body: &[u8]) -> ModelError {
         let problem = self.problem(body).unwrap_or_else(|| Problem {
             said: excerpt(body),
-            shown: excerpt(self.hidden(body).as_bytes()),
+            shown: self.excerpt(body),
             kind: String::new(),
             status: None,
         });
@@ -55,8 +53,7 @@ impl Call<'_> {
 
     /// A line that is not of a stream of events.
     pub(crate) fn no_stream(&self, line: &[u8]) -> ModelError {
-        let line = excerpt(self.hidden(line).as_bytes());
-        ModelError::Unavailable(format!("its reply is no stream of events: {line}"))
+        ModelError::Unavailable(format!("its reply is no stream of events: {}", self.excerpt(line)))
     }
 
     fn meaning(&self, status: Option<u16>, problem: Problem) -> ModelError {
@@ -96,18 +93,22 @@ impl Call<'_> {
         let code = error.get("code").and_then(Value::as_u64);
         Some(Problem {
             said: said.to_owned(),
-            shown: words::shortened(&self.hidden(said.as_bytes())),
+            shown: self.hidden(&words::shortened(&self.hidden(said))),
             kind: format!("{} {}", word("type"), word("code")),
             status: code.filter(|code| (400..600).contains(code)).and_then(|code| u16::try_from(code).ok()),
         })
     }
 
-    /// Some servers and proxies repeat the key that they refuse. Before a text is cut, which could leave a part.
-    pub(crate) fn hidden<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
-        let text = String::from_utf8_lossy(text);
-        match self.key.filter(|key| key.len() >= MIN_KEY_BYTES && text.contains(key)) {
-            Some(key) => text.replace(key, "[the key]").into(),
-            None => text,
+    fn excerpt(&self, body: &[u8]) -> String {
+        self.hidden(&excerpt(self.hidden(&String::from_utf8_lossy(body)).as_bytes()))
+    }
+
+    /// Some servers and proxies repeat the key that they refuse. It is hidden before a text is cut, which could leave a
+    /// part of it, and after, since signs that nobody sees go then and may have stood within it.
+    fn hidden(&self, text: &str) -> String {
+        match self.key.filter(|key| key.len() >= MIN_KEY_BYTES) {
+            Some(key) => text.replace(key, "[the key]"),
+            None => text.to_owned(),
         }
     }
 }
@@ -176,6 +177,8 @@ mod tests {
             ),
             (401, format!(r#"{{"error":"{far}sk-s3cret"}}"#)),
             (401, format!("{far}sk-s3cret")),
+            (401, "{\"error\":\"sk-\\u001bs3cret\"}".to_owned()),
+            (401, "sk-\u{200b}s3cret".to_owned()),
         ] {
             let error = CALL.refusal(status, body.as_bytes());
             assert!(matches!(&error, ModelError::Refused(text) if text.contains("`model.key`")), "{error}");
