@@ -10,8 +10,9 @@ pub enum ModelError {
     /// Down, overloaded, a broken stream, a time-out: asking again may succeed.
     #[error("the model server is not available: {0}")]
     Unavailable(String),
-    #[error("the model {model} is not on the server: ollama pull {model}")]
-    Missing { model: String },
+    /// `remedy` is [`Model::remedy`]'s.
+    #[error("the model {model} is not on the server: {remedy}")]
+    Missing { model: String, remedy: String },
     /// The prompt does not fit into the model's window.
     #[error("the prompt is longer than the model's window: {0}")]
     Overflow(String),
@@ -76,6 +77,9 @@ pub trait Model: Send + Sync {
     /// The window that the server has loaded the model with, in tokens; `None` when the server does not say, or has not
     /// loaded it. It can be smaller than the one that was asked for.
     async fn window(&self, model: &str) -> Result<Option<u32>, ModelError>;
+
+    /// What a person does about a model that the server does not have, in the words of its kind of server.
+    fn remedy(&self, model: &str) -> String;
 
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError>;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ports::model::ModelError;
+use crate::ports::model::{Model, ModelError};
 
 use super::protocol::Protocol;
 
@@ -73,11 +73,16 @@ impl ModelChoice {
     }
 }
 
-/// The first of the `wanted` names that is there; the error names the most wanted one.
-pub fn choose(wanted: &[String], present: &[String]) -> Result<String, ModelError> {
+/// The first of the `wanted` names that is there.
+pub fn choose(wanted: &[String], present: &[String]) -> Option<String> {
     let is_present = |name: &&String| present.iter().any(|it| is_same(it, name));
-    let missing = || ModelError::Missing { model: wanted.first().cloned().unwrap_or_default() };
-    wanted.iter().find(is_present).cloned().ok_or_else(missing)
+    wanted.iter().find(is_present).cloned()
+}
+
+/// That the server has none of them, and how it comes to the most wanted one.
+pub fn missing(server: &dyn Model, wanted: &[String]) -> ModelError {
+    let model = wanted.first().cloned().unwrap_or_default();
+    ModelError::Missing { remedy: server.remedy(&model), model }
 }
 
 /// Ollama lists `name:latest` for a plain `name`.
@@ -97,8 +102,8 @@ mod tests {
     #[test]
     fn the_first_wanted_model_that_is_present_is_used() {
         let wanted = names(&["big:70b", "coder", "small:1b"]);
-        assert_eq!(choose(&wanted, &names(&["small:1b", "coder:latest"])), Ok("coder".into()));
-        assert_eq!(choose(&wanted, &names(&["other"])), Err(ModelError::Missing { model: "big:70b".into() }));
+        assert_eq!(choose(&wanted, &names(&["small:1b", "coder:latest"])), Some("coder".into()));
+        assert_eq!(choose(&wanted, &names(&["other"])), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::ports::journal::{JournalError, Recorded, Seq};
 use crate::ports::model::{ModelError, ModelSelection};
 use crate::task::{ModelUse, Step, TaskEvent, TaskId};
 
-pub use choice::{ModelChoice, ModelRole, ModelRoute, choose};
+pub use choice::{ModelChoice, ModelRole, ModelRoute, choose, missing};
 pub use conversation::{Conversation, Seen};
 pub use protocol::Protocol;
 pub use reply::read_step;

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::ports::model::{Model, ModelError};
 
 use super::Windows;
-use super::choice::choose;
+use super::choice::{choose, missing};
 use super::conversation::Seen;
 
 /// How long a server is left alone that failed. Longer, and one that was busy for a moment stays unused.
@@ -124,12 +124,18 @@ impl Servers {
         }
         let present: Vec<String> = there.iter().flat_map(|(_, models)| models.iter().cloned()).collect();
         // One that does not answer may have it.
-        let model_name = choose(wanted, &present).map_err(|missing| problem.unwrap_or(missing))?;
+        let model_name = choose(wanted, &present);
+        let model_name = model_name.ok_or_else(|| problem.unwrap_or_else(|| self.missing(wanted)))?;
         let wanted = std::slice::from_ref(&model_name);
-        let having = there.iter().filter(|(_, models)| choose(wanted, models).is_ok());
+        let having = there.iter().filter(|(_, models)| choose(wanted, models).is_some());
         let loads = having.map(|(at, _)| (*at, self.0[*at].load()));
         let at = least_busy(loads, last).unwrap_or_default();
         Ok(self.0[at].queue(at, model_name))
+    }
+
+    fn missing(&self, wanted: &[String]) -> ModelError {
+        let nobody = || ModelError::Unavailable("there is none".to_owned());
+        self.0.first().map_or_else(nobody, |server| missing(&*server.model, wanted))
     }
 
     /// It is left alone for a while.
@@ -160,7 +166,7 @@ impl Servers {
     pub(super) async fn present(&self, names: &[String]) -> Vec<String> {
         let listed = join_all(self.0.iter().filter(|server| server.is_well()).map(Server::listed)).await;
         let present: Vec<String> = listed.into_iter().filter_map(Result::ok).flatten().collect();
-        let is_there = |name: &&String| choose(std::slice::from_ref(*name), &present).is_ok();
+        let is_there = |name: &&String| choose(std::slice::from_ref(*name), &present).is_some();
         names.iter().filter(is_there).cloned().collect()
     }
 

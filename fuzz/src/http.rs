@@ -1,4 +1,4 @@
-//! What `src/ollama` uses of `src/http`.
+//! What the model servers' parsers use of `src/http`.
 
 #[path = "../../src/http/excerpt.rs"]
 mod excerpt;

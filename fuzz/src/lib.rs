@@ -10,7 +10,9 @@
 mod frames;
 mod git;
 mod http;
+mod model_server;
 mod ollama;
+mod openai;
 mod reply;
 mod sandbox;
 mod secrets;
@@ -67,9 +69,9 @@ pub fn model_reply(bytes: &[u8]) {
     reply::hold(bytes);
 }
 
-/// The stream that a model's reply comes in. The first byte says in pieces of how many bytes.
+/// The stream that a model's reply comes in, as each provider's. The first byte says in pieces of how many bytes.
 pub fn model_stream(bytes: &[u8]) {
-    ollama::stream::hold(bytes);
+    model_server::stream::hold(bytes);
 }
 
 /// A text that is looked through for secrets. Bytes below 32 stand for parts of keys, see `secrets`.

@@ -90,7 +90,7 @@ impl Apiary {
             forge,
             hive,
             n8n: Arc::new(N8n::new()),
-            ollama: Arc::new(Ollama::new(options.model_script)),
+            ollama: Arc::new(Ollama::new(options.model_script, options.model_key)),
         });
         let servers = Servers::start(listeners, Arc::clone(&stand))?;
         Ok(Self { stand, addresses, git, servers: Some(servers), lock })

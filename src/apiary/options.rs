@@ -26,6 +26,8 @@ pub struct ApiaryOptions {
     pub login: String,
     /// With a key, Hive refuses requests without it.
     pub hive_key: Option<String>,
+    /// With a key, the model server refuses requests to `/v1` without it.
+    pub model_key: Option<String>,
     /// The forge's requests an hour and account.
     pub rate_limit: u32,
     pub model_script: ModelScript,
@@ -43,6 +45,7 @@ impl ApiaryOptions {
             token: token.into(),
             login: "bzzz-bot".into(),
             hive_key: None,
+            model_key: None,
             rate_limit: 5000,
             model_script: ModelScript::default(),
         }

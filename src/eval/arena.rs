@@ -7,7 +7,7 @@ use bzzz_actors::ports::code::CodeError;
 use bzzz_actors::ports::journal::{Journal, JournalError, Recorded, Seq};
 use bzzz_actors::ports::model::ModelError;
 use bzzz_actors::ports::sandbox::{Purpose, SandboxSpec};
-use bzzz_actors::reasoner_actor::choose;
+use bzzz_actors::reasoner_actor::{choose, missing};
 use bzzz_actors::task::life::{End, Phase, Task};
 use bzzz_actors::task::{NodeId, RepoId, Step, TaskEvent, TaskId, label};
 use tempfile::TempDir;
@@ -269,15 +269,18 @@ fn why_not_proposed(phase: &Phase) -> String {
 async fn model_is_there(settings: &Settings) -> Result<(), EvalError> {
     let mut present = Vec::new();
     let mut problem = None;
-    for server in crate::node::models(settings).map_err(StartError::from)? {
+    let servers = crate::node::models(settings).map_err(StartError::from)?;
+    for server in &servers {
         match server.model.models().await {
             Ok(models) => present.extend(models),
             Err(error) => problem = Some(error),
         }
     }
-    match choose(&settings.model.names, &present) {
-        Ok(_) => Ok(()),
-        Err(missing) => Err(problem.unwrap_or(missing).into()),
+    let names = &settings.model.names;
+    match (choose(names, &present), problem, servers.first()) {
+        (None, Some(problem), _) => Err(problem.into()),
+        (None, None, Some(server)) => Err(missing(&*server.model, names).into()),
+        _ => Ok(()),
     }
 }
 

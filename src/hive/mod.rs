@@ -15,10 +15,10 @@ use bzzz_actors::ports::hive::{Hive, HiveError, HiveProject, HiveStatus};
 use bzzz_actors::task::NodeId;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, RequestBuilder};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::http::{BaseUrl, PlainHttp, SetupError, client, describe, excerpt, read_to_end};
+use crate::http::{BaseUrl, PlainHttp, SetupError, bearer, client, describe, excerpt, read_to_end};
 use wire::{ActiveRepositories, Detail, Success};
 
 /// The longest answer that is read: some thousand projects.
@@ -48,16 +48,10 @@ impl HiveClient {
     /// An address or key that can't be used. Nothing is sent yet.
     pub fn new(options: HiveOptions) -> Result<Self, SetupError> {
         let base = BaseUrl::parse(&options.url, PlainHttp::Anywhere)?;
-        let bearer = |key: SecretString| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
-                .map_err(|_| SetupError::Secret { what: "key for Hive" })?;
-            value.set_sensitive(true);
-            Ok(value)
-        };
         Ok(Self {
             client: client(&base, CONNECT_TIMEOUT)?,
             base,
-            authorization: options.key.map(bearer).transpose()?,
+            authorization: options.key.map(|key| bearer(&key, "key for Hive")).transpose()?,
             timeout: options.request_timeout,
         })
     }

@@ -4,6 +4,7 @@
 //! repeats a request that may have reached the server, and no answer is read without a limit on its length.
 
 mod address;
+mod bearer;
 mod body;
 #[cfg(test)]
 pub(crate) mod canned;
@@ -12,6 +13,7 @@ mod excerpt;
 
 pub use address::SetupError;
 pub(crate) use address::{BaseUrl, PlainHttp};
+pub(crate) use bearer::bearer;
 pub(crate) use body::{BodyError, read_to_end};
 pub use client::install_crypto_provider;
 pub(crate) use client::{client, describe};

@@ -17,6 +17,7 @@ use crate::http::SetupError;
 use crate::n8n::{SelectionWebhook, Webhook, WebhookOptions};
 use crate::network::{Limits, Networks, PublicInternet, Reporter};
 use crate::ollama::{Ollama, OllamaOptions};
+use crate::openai::{OpenAi, OpenAiOptions};
 use crate::secrets::Secrets;
 use crate::settings::{self, HttpUrl, Provider, Secret, Settings};
 
@@ -65,10 +66,7 @@ pub(crate) fn models(settings: &Settings) -> Result<Vec<ModelServer>, SetupError
     let server = |(provider, url, key, calls): (Provider, &HttpUrl, &Option<Secret>, u32)| {
         let adapter: Arc<dyn Model> = match provider {
             Provider::Ollama => Arc::new(Ollama::new(ollama(model, url))?),
-            Provider::OpenAi => {
-                let _ = key;
-                Arc::new(Ollama::new(ollama(model, url))?)
-            }
+            Provider::OpenAi => Arc::new(OpenAi::new(open_ai(model, url, key.as_ref()))?),
         };
         Ok(ModelServer { name: url.base().to_owned(), model: adapter, calls_in_flight: as_usize(calls) })
     };
@@ -83,6 +81,17 @@ fn ollama(model: &settings::Model, url: &HttpUrl) -> OllamaOptions {
         first_byte_timeout: model.first_byte_timeout.get(),
         chunk_timeout: model.chunk_timeout.get(),
         ..OllamaOptions::new(url.base(), model.context_tokens)
+    }
+}
+
+fn open_ai(model: &settings::Model, url: &HttpUrl, key: Option<&Secret>) -> OpenAiOptions {
+    OpenAiOptions {
+        key: secret(key),
+        temperature: model.temperature as f32,
+        connect_timeout: model.connect_timeout.get(),
+        first_byte_timeout: model.first_byte_timeout.get(),
+        chunk_timeout: model.chunk_timeout.get(),
+        ..OpenAiOptions::new(url.base(), model.context_tokens)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bzzz_actors::ports::model::{Model, ModelError};
-use bzzz_actors::reasoner_actor::{ModelChoice, ModelRole, ModelServer, choose};
+use bzzz_actors::reasoner_actor::{ModelChoice, ModelRole, ModelServer, choose, missing};
 use futures_util::future::join_all;
 use tracing::{debug, info, warn};
 
@@ -24,24 +24,28 @@ pub(super) async fn make_ready(servers: Vec<ModelServer>, choice: ModelChoice) {
     }
     // A server that does not answer may have it.
     if all_answer {
-        for missing in missing(&choice, &present) {
+        for missing in missing_of(&choice, &present) {
             warn!("{missing}");
         }
     }
     let wanted = choice.names_for(ModelRole::Work, &[]);
     let loads = present.into_iter().filter_map(|(server, models)| {
-        let model = choose(wanted, &models).ok()?;
+        let model = choose(wanted, &models)?;
         Some(load(server.name.clone(), server.model.clone(), model))
     });
     join_all(loads).await;
 }
 
 /// One for each list of wanted models of which no server has any, with what to do.
-fn missing(choice: &ModelChoice, present: &[(&ModelServer, Vec<String>)]) -> Vec<String> {
+fn missing_of(choice: &ModelChoice, present: &[(&ModelServer, Vec<String>)]) -> Vec<String> {
     let there: Vec<String> = present.iter().flat_map(|(_, models)| models.iter().cloned()).collect();
     let wanted = choice.routes.iter().map(|route| &route.names).chain([&choice.names]);
     let problem = |names: &Vec<String>| {
-        let error = choose(names, &there).err()?;
+        if choose(names, &there).is_some() {
+            return None;
+        }
+        let (server, _) = present.first()?;
+        let error = missing(&*server.model, names);
         let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
         Some(format!(
             "no model server has any of the models {}: {error}; there are: {there}",

@@ -67,7 +67,10 @@ async fn every_failure_is_told_apart() {
     for _ in 0..8 {
         errors.push(ollama.chat(&request()).await.unwrap_err());
     }
-    assert_eq!(errors[0], ModelError::Missing { model: "m:1".to_owned() });
+    assert_eq!(
+        errors[0],
+        ModelError::Missing { model: "m:1".to_owned(), remedy: "ollama pull m:1".to_owned() }
+    );
     assert_eq!(errors[1], ModelError::Unavailable("status 503: server busy".to_owned()));
     assert!(matches!(errors[2], ModelError::Overflow(_)));
     assert!(matches!(errors[3], ModelError::Refused(_)));
@@ -207,7 +210,8 @@ async fn a_model_is_loaded_ahead_with_the_window_of_every_later_call() {
     .await;
     let ollama = ollama_with(&server, |_| {});
     ollama.preload("m:1").await.unwrap();
-    assert_eq!(ollama.preload("m:1").await, Err(ModelError::Missing { model: "m:1".to_owned() }));
+    let missing = ollama.preload("m:1").await.unwrap_err().to_string();
+    assert!(missing.contains("ollama pull m:1"), "{missing}");
     ollama.chat(&request()).await.unwrap();
     let seen = server.seen();
     assert_eq!(seen[0].line, "POST /api/generate");

@@ -3,6 +3,7 @@
 // octocrab's futures are large; a test's stack holds a few of them.
 #![allow(clippy::large_futures)]
 
+mod completions;
 mod examples;
 mod faults;
 mod git;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bzzz::apiary::StandIn;
 use bzzz::apiary::faults::{Fault, Rule, When};
+use bzzz::settings::{ModelServer, Provider};
 use bzzz_actors::task::label;
 
 use crate::replies::{DONE, FUEL, FUELLED, PLAN, running};
@@ -94,6 +95,36 @@ fn a_model_that_is_missing_or_away_is_waited_for() {
         assert!(story.stalls("draft the plan")[0].contains("the model server is not available"), "{story}");
         hill.apiary.faults(StandIn::Ollama).clear();
         node.until_proposed(&task).await;
+    });
+}
+
+#[test]
+fn a_task_goes_through_the_other_interface_in_the_other_form_while_a_server_is_away() {
+    on_a_hill(async |hill| {
+        let repo = hill.repository("other", &["test -s fuel"]).await;
+        let step = |step: &str| format!("{{\"reasoning\": \"So.\", \"step\": {step}}}");
+        let done = step(r#"{"done": "Fuel the rocket", "body": "It had none."}"#);
+        let fuel = step(r#"{"sh": "echo full > fuel", "timeout_s": 90}"#);
+        let task = hill.issue(&repo, [PLAN.to_owned(), fuel, done.clone(), done]);
+        let node = hill
+            .node_with("a", |settings| {
+                let model = &mut settings.model;
+                let apiary = std::mem::replace(&mut model.url, "http://127.0.0.1:9".parse().unwrap());
+                model.json_models.clone_from(&model.names);
+                model.server.push(ModelServer {
+                    url: apiary,
+                    provider: Some(Provider::OpenAi),
+                    key_file: None,
+                    key: None,
+                    calls_in_flight: None,
+                });
+            })
+            .await;
+        let story = node.until_proposed(&task).await;
+        assert_eq!((story.count("stalled"), story.malformed().len()), (0, 0), "{story}");
+        let bodies = hill.apiary.ollama().requests();
+        let asked = bodies.iter().filter(|body| body["response_format"]["type"] == "json_schema").count();
+        assert_eq!((asked, bodies.len()), (3, 4), "all but the plan: {bodies:?}");
     });
 }
 

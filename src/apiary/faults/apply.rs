@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{Fault, Met, When};
 use crate::apiary::clock;
 use crate::apiary::gate::StandIn;
+use crate::apiary::ollama;
 
 /// An answer longer than this can't be held back for a fault that comes after the effect.
 const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
@@ -34,7 +35,7 @@ impl Socket {
     }
 }
 
-/// What Ollama's handlers find among a request's extensions.
+/// What the model's handlers find among a request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StreamFault {
     WithoutDone,
@@ -73,11 +74,13 @@ pub(crate) async fn answer(
     let mut response = match met.fault {
         None => next.call(request).await?.map_into_boxed_body(),
         Some(Fault::Status { status, when: When::Before }) => {
-            request.into_response(own_error(stand_in, status))
+            let error = own_error(stand_in, request.path(), status);
+            request.into_response(error)
         }
         Some(Fault::Status { status, when: When::After }) => {
             let (request, _, _) = run(next, request).await?;
-            ServiceResponse::new(request, own_error(stand_in, status))
+            let error = own_error(stand_in, request.path(), status);
+            ServiceResponse::new(request, error)
         }
         Some(Fault::Drop { when: When::Before }) => {
             drop_it();
@@ -164,12 +167,13 @@ fn builder(status: u16) -> HttpResponseBuilder {
 }
 
 /// An error as the system stood in for words its own.
-fn own_error(stand_in: StandIn, status: u16) -> HttpResponse {
+fn own_error(stand_in: StandIn, path: &str, status: u16) -> HttpResponse {
     let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
     builder(status).json(match stand_in {
         StandIn::Forge => json!({ "message": reason, "documentation_url": "https://docs.github.com/rest" }),
         StandIn::Hive => json!({ "detail": reason }),
         StandIn::N8n => json!({ "code": 0, "message": reason }),
+        StandIn::Ollama if path.starts_with("/v1/") => ollama::completions_error(reason, status),
         StandIn::Ollama if status == 503 => {
             json!({ "error": "server busy, please try again.  maximum pending requests exceeded" })
         }

@@ -62,16 +62,18 @@ pub enum Fault {
     Headers { headers: BTreeMap<String, String> },
     /// Reads are answered from the state when the rule was added. On the forge these are `GET`s and fetches.
     StaleReads,
-    /// Ollama's stream ends without its last line, as after a repeat-abort.
+    /// The model's stream ends without what says that it is whole: Ollama's last line, as after a repeat-abort; the
+    /// other interface's `finish_reason` and `[DONE]`.
     StreamWithoutDone,
-    /// Ollama's stream ends in a line `{"error": …}` under the status 200.
+    /// The model's stream ends in an error under the status 200.
     StreamError { message: String },
-    /// Ollama's stream never ends: it says the same again and again.
+    /// The model's stream never ends: it says the same again and again.
     EndlessStream,
-    /// Ollama's stream falls silent half-way, and stays open.
+    /// The model's stream falls silent half-way, and stays open.
     StalledStream,
     /// Ollama is an older one, and its window no larger than this whatever is asked for: what does not fit is left out
-    /// of the prompt without a word, and `/api/ps` does not tell the window.
+    /// of the prompt without a word, and `/api/ps` does not tell the window. The other interface has no more than this
+    /// either, and refuses what does not fit.
     SmallWindow { tokens: u64 },
 }
 

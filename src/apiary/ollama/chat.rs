@@ -46,7 +46,7 @@ pub(crate) fn tokens(text: &str) -> u64 {
     (text.len() as u64).div_ceil(4)
 }
 
-fn cost(messages: &[Message]) -> u64 {
+pub(crate) fn cost(messages: &[Message]) -> u64 {
     messages.iter().map(|m| tokens(&m.content) + MESSAGE_TOKENS).sum()
 }
 
@@ -80,14 +80,8 @@ pub(crate) fn too_long(tokens: u64, num_ctx: u64) -> HttpResponse {
 }
 
 pub(crate) async fn chat(ollama: web::Data<Ollama>, http: HttpRequest, body: web::Bytes) -> HttpResponse {
-    let request: ChatRequest = match serde_json::from_slice::<Value>(&body) {
-        Ok(value) => {
-            ollama.keep(value.clone());
-            match serde_json::from_value(value) {
-                Ok(request) => request,
-                Err(e) => return bad_request(e.to_string()),
-            }
-        }
+    let request: ChatRequest = match ollama.read(&body) {
+        Ok(request) => request,
         Err(e) => return bad_request(e.to_string()),
     };
     if request.model.is_empty() {
@@ -128,7 +122,7 @@ fn summarised(messages: &[Message]) -> usize {
 }
 
 /// The task stands in the system message; how far the conversation is, in the number of the model's own replies.
-fn reply_text(ollama: &Ollama, messages: &[Message]) -> String {
+pub(crate) fn reply_text(ollama: &Ollama, messages: &[Message]) -> String {
     let of_role = |role: &'static str| messages.iter().filter(move |m| m.role == role);
     let system: Vec<&str> = of_role("system").map(|m| m.content.as_str()).collect();
     let system = system.join("\n");

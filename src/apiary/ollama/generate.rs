@@ -27,12 +27,7 @@ struct GenerateRequest {
 }
 
 pub(crate) async fn generate(ollama: web::Data<Ollama>, http: HttpRequest, body: web::Bytes) -> HttpResponse {
-    let value: Value = match serde_json::from_slice(&body) {
-        Ok(value) => value,
-        Err(e) => return bad_request(e.to_string()),
-    };
-    ollama.keep(value.clone());
-    let request: GenerateRequest = match serde_json::from_value(value) {
+    let request: GenerateRequest = match ollama.read(&body) {
         Ok(request) => request,
         Err(e) => return bad_request(e.to_string()),
     };

@@ -1,9 +1,11 @@
-//! Ollama: its HTTP interface, and a model that reads its replies from a script.
+//! Ollama: its HTTP interface, and a model that reads its replies from a script. Beside it, on the same address and from
+//! the same script, the interface of OpenAI-compatible servers, as vLLM has it.
 //!
 //! Nothing is generated: the model's name says so (`scripted:latest`), and which reply comes follows from the request
 //! alone, so a restart or a repeated request gets the same one. Tokens are estimated as four bytes each.
 
 mod chat;
+mod completions;
 mod generate;
 mod models;
 mod script;
@@ -14,8 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub(crate) use completions::error as completions_error;
 pub use models::MODEL;
 pub use script::ModelScript;
 
@@ -26,6 +30,8 @@ const MAX_REQUESTS: usize = 2_000;
 
 pub struct Ollama {
     state: Mutex<State>,
+    /// Asked for by `/v1` alone: Ollama itself knows none.
+    key: Option<String>,
 }
 
 struct State {
@@ -35,9 +41,9 @@ struct State {
 }
 
 impl Ollama {
-    pub(crate) fn new(script: ModelScript) -> Self {
+    pub(crate) fn new(script: ModelScript, key: Option<String>) -> Self {
         let state = State { script, requests: VecDeque::new(), loaded: None };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), key }
     }
 
     /// What the model replies from now on.
@@ -45,13 +51,20 @@ impl Ollama {
         self.lock().script = script;
     }
 
-    /// The bodies sent to `/api/chat` and `/api/generate`, oldest first.
+    /// The bodies sent to `/api/chat`, `/api/generate` and `/v1/chat/completions`, oldest first.
     pub fn requests(&self) -> Vec<Value> {
         self.lock().requests.iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request's body, which is kept even when it is not what it should be.
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> serde_json::Result<T> {
+        let value: Value = serde_json::from_slice(body)?;
+        self.keep(value.clone());
+        serde_json::from_value(value)
     }
 
     fn keep(&self, request: Value) {
@@ -72,6 +85,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/show", web::post().to(models::show))
         .route("/api/chat", web::post().to(chat::chat))
         .route("/api/generate", web::post().to(generate::generate))
+        .route("/v1/models", web::get().to(completions::models))
+        .route("/v1/chat/completions", web::post().to(completions::chat))
         .route("/_apiary/chats", web::get().to(chats))
         .default_service(web::to(async || HttpResponse::NotFound().body("404 page not found")));
 }

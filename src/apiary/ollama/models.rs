@@ -14,8 +14,8 @@ pub const MODEL: &str = "scripted:latest";
 const VERSION: &str = "0.33.3";
 /// The window of a machine with a small GPU.
 pub(crate) const DEFAULT_NUM_CTX: u64 = 4096;
-/// What `/api/show` says the model could have.
-const MAX_CONTEXT: u64 = 131_072;
+/// What `/api/show` says the model could have, and the window of the other interface, which can't be asked for one.
+pub(crate) const MAX_CONTEXT: u64 = 131_072;
 const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// Used for "for ever": a negative `keep_alive`.
 const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -76,6 +76,10 @@ impl Model for Script {
         Ok(None)
     }
 
+    fn remedy(&self, model: &str) -> String {
+        format!("teach the script {model}")
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         self.traps.step_on("chat");
         let said = request.messages.iter().filter(|message| message.role == Role::Assistant).count();

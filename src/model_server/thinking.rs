@@ -8,7 +8,7 @@ const CLOSE: &str = "</think>";
 /// A reply that begins with the opening tag and never closes it was cut while the model thought: nothing of it is a
 /// reply. Some templates put the opening tag into the prompt, so that only the closing one is seen; it counts when it
 /// stands at the end of a line and before any fenced block, since a reply may quote it in code.
-pub(super) fn without_thinking(content: &str) -> &str {
+pub(crate) fn without_thinking(content: &str) -> &str {
     let trimmed = content.trim_start();
     if let Some(inside) = trimmed.strip_prefix(OPEN) {
         return inside.split_once(CLOSE).map_or("", |(_, reply)| reply.trim_start());
