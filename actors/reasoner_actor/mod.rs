@@ -162,7 +162,7 @@ impl Question {
     async fn put_now(&self) -> Result<Asked, ModelError> {
         let ReasonerDeps { model: server, choice, windows, .. } = &self.deps;
         let chosen = choose(&choice.names, &server.models().await?);
-        let model = chosen.ok_or_else(|| missing(&**server, &choice.names))?;
+        let model = chosen.ok_or_else(|| missing(&choice.names, |model| server.remedy(model)))?;
         let room = windows.room_bytes(&model, choice.context_tokens, choice.max_output_tokens);
         if let Some(summary) = self.conversation.compacted_before(room) {
             return Ok(Asked::TooLong(summary));
@@ -237,9 +237,9 @@ pub fn choose(wanted: &[String], present: &[String]) -> Option<String> {
 }
 
 /// That the server has none of them, and how it comes to the most wanted one.
-fn missing(server: &dyn Model, wanted: &[String]) -> ModelError {
+fn missing(wanted: &[String], remedy: impl Fn(&str) -> String) -> ModelError {
     let model = wanted.first().cloned().unwrap_or_default();
-    ModelError::Missing { remedy: server.remedy(&model), model }
+    ModelError::Missing { remedy: remedy(&model), model }
 }
 
 fn in_ms(duration: Duration) -> u64 {

@@ -97,6 +97,8 @@ fn the_first_wanted_model_that_is_present_is_used() {
     let wanted = names(&["big:70b", "coder", "small:1b"]);
     assert_eq!(choose(&wanted, &names(&["small:1b", "coder:latest"])), Some("coder".into()));
     assert_eq!(choose(&wanted, &names(&["other"])), None);
+    let error = missing(&wanted, |model| format!("ollama pull {model}")).to_string();
+    assert_eq!(error, "the model big:70b is not on the server: ollama pull big:70b");
 }
 
 #[test]
