@@ -68,8 +68,9 @@ impl Call<'_> {
             Some(400 | 404) if self.is_missing(&said, &kind) => {
                 ModelError::Missing { model: self.model.to_owned(), remedy: remedy(self.model) }
             }
+            // A key that is refused is one that is about to be replaced: no task is given up for it.
             Some(status @ (401 | 403)) => {
-                ModelError::Refused(format!("status {status}: {shown}; look at the setting `model.key`"))
+                ModelError::Unavailable(format!("status {status}: {shown}; look at the setting `model.key`"))
             }
             Some(404) => ModelError::Refused(format!("status 404: {shown}; look at the setting `model.url`")),
             Some(status) => words::refusal(status, &shown),
@@ -181,7 +182,7 @@ mod tests {
             (401, "sk-\u{200b}s3cret".to_owned()),
         ] {
             let error = CALL.refusal(status, body.as_bytes());
-            assert!(matches!(&error, ModelError::Refused(text) if text.contains("`model.key`")), "{error}");
+            assert!(matches!(&error, ModelError::Unavailable(text) if text.contains("`model.key`")), "{error}");
             assert!(!error.to_string().contains("sk-s"), "{error}");
             assert!(!CALL.broken_stream(body.as_bytes()).to_string().contains("sk-s"));
         }

@@ -107,7 +107,7 @@ async fn every_failure_is_told_apart() {
     }
     assert!(matches!(&errors[0], ModelError::Missing { model, .. } if model == "m"));
     let key = "status 401: Unauthorized, not [the key]; look at the setting `model.key`";
-    assert_eq!(errors[1], ModelError::Refused(key.to_owned()));
+    assert_eq!(errors[1], ModelError::Unavailable(key.to_owned()));
     assert!(matches!(errors[2], ModelError::Overflow(_)));
     assert_eq!(errors[3], ModelError::Refused("status 400: bad option".to_owned()));
     assert_eq!(errors[4], ModelError::Refused("status 307: an empty body".to_owned()), "not followed");
@@ -185,7 +185,8 @@ async fn the_models_of_the_server_are_listed() {
     assert!(open_ai.models().await.unwrap().is_empty());
     let no_list = open_ai.models().await.unwrap_err();
     assert!(no_list.is_retryable() && no_list.to_string().contains("Unexpected endpoint"), "{no_list}");
-    assert!(matches!(open_ai.models().await.unwrap_err(), ModelError::Refused(_)));
+    let refused = open_ai.models().await.unwrap_err();
+    assert!(refused.is_retryable() && refused.to_string().contains("`model.key`"), "{refused}");
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ async fn what_it_can_not_answer_is_said_as_vllm_says_it() {
 fn open_ai(meadow: &Meadow, key: &str) -> OpenAi {
     OpenAi::new(OpenAiOptions {
         key: Some(key.into()),
-        chunk_timeout: Duration::from_millis(300),
+        chunk_timeout: Duration::from_secs(1),
         ..OpenAiOptions::new(meadow.apiary.ollama_url(), 8192)
     })
     .unwrap()
