@@ -8,10 +8,18 @@ from semesters.plan import plan, semester
 from semesters.problems import Circle, Unknown
 
 
+# The command, with the limit of recursion that Python has by itself.
+COMMAND = """
+import runpy, sys
+sys.setrecursionlimit = lambda limit: None
+runpy.run_module("semesters", run_name="__main__", alter_sys=True)
+"""
+
+
 def command(text, *arguments):
     """Runs the command in a process of its own, so that a hang or a crash of the interpreter is a failure of one test."""
     return subprocess.run(
-        [sys.executable, "-m", "semesters", "-", *arguments],
+        [sys.executable, "-c", COMMAND, "-", *arguments],
         input=text, capture_output=True, text=True, timeout=15,
     )
 
