@@ -1,0 +1,1 @@
+"""Says in which semester each course can be taken at the earliest."""

@@ -1,0 +1,1 @@
+"""When a club's members have to pay."""
