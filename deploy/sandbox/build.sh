@@ -4,7 +4,7 @@
 #
 #   sudo deploy/sandbox/build.sh [--force]
 #
-# Does nothing when the image is there already, unless --force. Needs root (chroot), debootstrap and Docker.
+# Does nothing when the image is there already with the packages that it is to have, unless --force. Needs root (chroot), debootstrap and Docker.
 #
 #   BZZZ_SANDBOX_IMAGE    the image's name            (bzzz-sandbox:1)
 #   BZZZ_SANDBOX_SUITE    the Debian release          (bookworm)
@@ -31,9 +31,15 @@ done
 command -v docker >/dev/null || fail "docker is missing: run deploy/prerequisites.sh first"
 docker version >/dev/null 2>&1 || fail "no Docker daemon answers: run deploy/prerequisites.sh first"
 
-if [ "$force" = no ] && docker image inspect "$image" >/dev/null 2>&1; then
-    say "$image is there already (--force makes it anew)"
-    exit 0
+# The list that Dockerfile installs too.
+packages=$(sed -e 's/#.*//' "$here/packages" | tr -s '[:space:]' ',' | sed -e 's/^,//' -e 's/,$//')
+
+if [ "$force" = no ] && there=$(docker image inspect --format '{{index .Config.Labels "bzzz.packages"}}' "$image" 2>/dev/null); then
+    if [ "$there" = "$packages" ]; then
+        say "$image is there already (--force makes it anew)"
+        exit 0
+    fi
+    say "$image is there with other packages: making it anew"
 fi
 
 if [ "$(id -u)" != 0 ]; then
@@ -43,9 +49,6 @@ if [ "$(id -u)" != 0 ]; then
         "$here/build.sh" "$@"
 fi
 command -v debootstrap >/dev/null || fail "debootstrap is missing: run deploy/prerequisites.sh first"
-
-# The list that Dockerfile installs too.
-packages=$(sed -e 's/#.*//' "$here/packages" | tr -s '[:space:]' ',' | sed -e 's/^,//' -e 's/,$//')
 
 # The mirror that this machine is set up for is the one it can reach. Only Debian's own apt speaks of a Debian mirror.
 mirror_of_apt() {
@@ -106,6 +109,7 @@ tar --create --numeric-owner --one-file-system --directory "$tree" . \
         --change 'USER 1000:1000' \
         --change 'WORKDIR /work' \
         --change 'CMD ["bash"]' \
+        --change "LABEL bzzz.packages=$packages" \
         --message "Bzzz sandbox, Debian $suite" \
         - "$image" >/dev/null
 say "$image is ready, $(docker image inspect --format '{{.Size}}' "$image" | awk '{ printf "%.0f MB", $1 / 1e6 }')"

@@ -7,6 +7,7 @@ mod config;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod demo;
+mod doctor;
 mod eval;
 pub mod exit;
 mod run;
@@ -68,6 +69,8 @@ impl Global {
 enum Command {
     /// Run the node: watch the repositories and turn labelled issues into pull requests
     Run,
+    /// Look whether everything that a node needs is there, and say what to do where it is not
+    Doctor,
     /// Show the main job on stand-ins: three issues become three pull requests
     Demo(demo::DemoCommand),
     /// Let models work on issues whose solution is known, and tell how well they do
@@ -92,6 +95,7 @@ impl Command {
     fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Run => run::run(global),
+            Self::Doctor => doctor::run(global),
             Self::Demo(command) => command.run(global),
             Self::Eval(command) => command.run(global),
             Self::Apiary(command) => command.run(global),

@@ -91,11 +91,7 @@ impl Git {
         })?;
         let home = Arc::new(home);
         let program = Program::new(home.empty());
-        let version = program.run(Run::new("version")).await.and_then(|output| output.checked());
-        let version = version.map_err(|error| GitSetupError::Git { problem: error.to_string() })?.text();
-        if parse_version(&version).is_none_or(|version| version < OLDEST_GIT) {
-            return Err(GitSetupError::Git { problem: format!("it is {version:?}") });
-        }
+        new_enough(&program).await?;
         let mirrors = Mirrors::new(program.clone(), remote.clone(), home.clone(), &options.limits);
         Ok(Self {
             program,
@@ -110,6 +106,26 @@ impl Git {
             unreadable_leases: leases::UnreadableLeases::default(),
         })
     }
+}
+
+/// The git of this machine, new enough.
+///
+/// # Errors
+/// When there is none, or an older one.
+pub(crate) async fn installed_version() -> Result<String, GitSetupError> {
+    let problem = |problem: String| GitSetupError::Git { problem };
+    let home = tempfile::tempdir().map_err(|error| problem(error.to_string()))?;
+    new_enough(&Program::new(home.path().to_owned())).await
+}
+
+async fn new_enough(program: &Program) -> Result<String, GitSetupError> {
+    let problem = |problem: String| GitSetupError::Git { problem };
+    let version = program.run(Run::new("version")).await.and_then(|output| output.checked());
+    let version = version.map_err(|error| problem(error.to_string()))?.text();
+    if parse_version(&version).is_none_or(|version| version < OLDEST_GIT) {
+        return Err(problem(format!("it is {version:?}")));
+    }
+    Ok(version)
 }
 
 /// Major and minor number of "git version 2.47.3".

@@ -4,6 +4,7 @@ mod adapters;
 mod chance;
 mod collect;
 mod configure;
+pub mod doctor;
 mod models;
 mod sandboxes;
 

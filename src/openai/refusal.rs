@@ -182,7 +182,10 @@ mod tests {
             (401, "sk-\u{200b}s3cret".to_owned()),
         ] {
             let error = CALL.refusal(status, body.as_bytes());
-            assert!(matches!(&error, ModelError::Unavailable(text) if text.contains("`model.key`")), "{error}");
+            assert!(
+                matches!(&error, ModelError::Unavailable(text) if text.contains("`model.key`")),
+                "{error}"
+            );
             assert!(!error.to_string().contains("sk-s"), "{error}");
             assert!(!CALL.broken_stream(body.as_bytes()).to_string().contains("sk-s"));
         }

@@ -83,7 +83,7 @@ impl Upstream {
     }
 }
 
-fn archive_of(folder: &Path, repo: &Path) -> PathBuf {
+pub(crate) fn archive_of(folder: &Path, repo: &Path) -> PathBuf {
     let clone = folder.join("clone");
     fs::create_dir(&clone).unwrap();
     let source = format!("file://{}", repo.display());

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bubblewrap;
+mod cases;
 mod code;
 mod commands;
 #[path = "../support/containers.rs"]
