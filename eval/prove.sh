@@ -60,7 +60,10 @@ for case in "${@%/}"; do
     for tree in base reference; do
         rm -rf "${scratch:?}/$tree" "$scratch/$tree+hidden"
         cp -a "$case/repository" "$scratch/$tree"
-        [ "$tree" = base ] || (cd "$scratch/$tree" && git init --quiet . && git apply "$OLDPWD/$case/reference.patch" && rm -rf .git)
+        # A repository of its own: within another one, git apply would leave out what is not below the current folder.
+        [ "$tree" = base ] || (
+            cd "$scratch/$tree" && git init --quiet . && git apply "$OLDPWD/$case/reference.patch" && rm -rf .git
+        )
         cp -a "$scratch/$tree" "$scratch/$tree+hidden"
         cp -a "$case/hidden/." "$scratch/$tree+hidden"
         cp "$case/case.toml" "$scratch/$tree+hidden/.case.toml"
