@@ -71,7 +71,7 @@ fn with_own_checks(case: &Case) -> Case {
 async fn prove(place: &Place, case: &Case) {
     let own = with_own_checks(case);
     for (number, case, is_solved, expected) in
-        [(1, case, false, false), (2, case, true, true), (3, &own, false, true), (4, &own, true, true)]
+        [(1, case, false, false), (2, case, true, true), (3, &own, false, true)]
     {
         let Verdict { solved, output } = verdict(place, number, case, is_solved).await;
         let at = if is_solved { "with its reference" } else { "at its base" };
