@@ -7,6 +7,7 @@ mod config;
 #[path = "../support/containers.rs"]
 mod containers;
 mod demo;
+mod eval;
 mod journal_crash;
 mod killed;
 mod program;
