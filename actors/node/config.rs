@@ -18,7 +18,7 @@ use crate::ports::swarm::Swarm;
 use crate::reasoner_actor::ModelChoice;
 use crate::supervisor::NewThread;
 use crate::task::life::Limits;
-use crate::task::{NodeId, RepoId};
+use crate::task::{NodeId, RepoId, Rules};
 use crate::task_runner::Pace;
 
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub struct NodeConfig {
     pub timing: Timing,
     pub limits: Limits,
     pub pace: Pace,
+    /// What counts of repositories' own files.
+    pub rules: Rules,
     pub choice: ModelChoice,
     /// Calls in flight at the model server, from all tasks together.
     pub calls_in_flight: usize,

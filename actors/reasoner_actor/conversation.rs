@@ -3,7 +3,7 @@
 
 use crate::ports::model::{Message, Role};
 use crate::task::life::{Circling, Sign};
-use crate::task::{CheckResult, ModelUse, Step, TaskEvent, TaskId};
+use crate::task::{CheckResult, ModelUse, PathPattern, Step, TaskEvent, TaskId};
 
 use super::digest;
 use super::prompt;
@@ -55,9 +55,12 @@ pub struct Conversation {
     checks: Vec<String>,
     /// Those that the sandbox can reach.
     hosts: Vec<String>,
+    /// What may be changed, if not everything may.
+    paths: Vec<PathPattern>,
     /// The diff that the checks under way are about.
     diff: String,
     has_seen_diff: bool,
+    was_asked_for_plan: bool,
     has_begun: bool,
     /// The last command that ended, and the one that was asked for last.
     step: u32,
@@ -85,8 +88,10 @@ impl Conversation {
             messages: Vec::new(),
             checks: Vec::new(),
             hosts: Vec::new(),
+            paths: Vec::new(),
             diff: String::new(),
             has_seen_diff: false,
+            was_asked_for_plan: false,
             has_begun: false,
             step: 0,
             command: String::new(),
@@ -137,18 +142,22 @@ impl Conversation {
             TaskEvent::Found { issue, .. } => {
                 *self = Self::new(self.task.clone());
                 self.always(Role::System, prompt::system(&self.task, issue));
-                self.always(Role::User, prompt::ASK_FOR_PLAN.to_owned());
             }
-            TaskEvent::Prepared { checks, hosts, .. } => {
+            TaskEvent::Prepared { checks, hosts, terms, setup, .. } => {
                 self.checks.clone_from(checks);
                 self.hosts.clone_from(hosts);
+                self.paths.clone_from(&terms.paths);
+                self.prepared(&terms.instructions, setup);
             }
             TaskEvent::PlanDrafted { plan, usage } => {
                 self.count(usage);
                 self.always(Role::Assistant, plan.clone());
             }
             TaskEvent::PlanSettled { reviews } => {
-                self.always(Role::User, prompt::plan_is_settled(reviews, &self.checks, &self.hosts));
+                self.always(
+                    Role::User,
+                    prompt::plan_is_settled(reviews, &self.checks, &self.hosts, &self.paths),
+                );
                 self.list_at = self.turns.len();
             }
             TaskEvent::Replied { text, step, usage } => {
@@ -178,7 +187,7 @@ impl Conversation {
                 self.until_next(prompt::refused(problem), digest::refused(problem));
                 self.nudge_by(event);
             }
-            TaskEvent::ChecksFinished { results, .. } => self.checked(results, event),
+            TaskEvent::ChecksFinished { results, setup, .. } => self.checked(setup, results, event),
             TaskEvent::Advised { advice } if !advice.is_empty() => {
                 self.always(Role::User, prompt::advised(advice));
             }
@@ -201,7 +210,30 @@ impl Conversation {
         }
     }
 
-    fn checked(&mut self, results: &[CheckResult], event: &TaskEvent) {
+    /// The first sandbox stands before the plan is asked for; a later one has been set up anew.
+    fn prepared(&mut self, instructions: &str, setup: &[CheckResult]) {
+        if self.has_begun {
+            if let Some(text) = prompt::set_up(setup) {
+                self.until_next(text, digest::set_up(setup));
+            }
+            return;
+        }
+        if self.was_asked_for_plan {
+            return;
+        }
+        self.was_asked_for_plan = true;
+        let before = [prompt::instructions(instructions), prompt::set_up(setup)];
+        for text in before.into_iter().flatten() {
+            self.always(Role::User, text);
+        }
+        self.always(Role::User, prompt::ASK_FOR_PLAN.to_owned());
+    }
+
+    fn checked(&mut self, setup: &[CheckResult], results: &[CheckResult], event: &TaskEvent) {
+        if !setup.iter().all(CheckResult::passed) {
+            self.until_next(prompt::setup_of_checks_failed(setup), digest::setup_of_checks_failed(setup));
+            return self.nudge_by(event);
+        }
         if !results.iter().all(CheckResult::passed) {
             self.until_next(prompt::checks_failed(results), digest::checks_failed(results));
             return self.nudge_by(event);

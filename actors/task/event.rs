@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{Epoch, Sha};
 use super::issue::Issue;
+use super::rules::Terms;
 use super::work::{
     Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, Publication, PullRequestRef,
     Review, Step,
@@ -61,6 +62,11 @@ pub enum TaskEvent {
         /// The hosts that commands in it may connect to; mostly none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hosts: Vec<String>,
+        #[serde(default, skip_serializing_if = "Terms::is_empty")]
+        terms: Terms,
+        /// What came of the terms' setup commands in it, as far as the first that failed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        setup: Vec<CheckResult>,
     },
     SandboxLost {
         why: String,
@@ -127,6 +133,9 @@ pub enum TaskEvent {
         /// The hosts that they could connect to; mostly none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hosts: Vec<String>,
+        /// What came of the setup commands before them. After one that failed no check ran.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        setup: Vec<CheckResult>,
     },
 
     /// The task's branch holds `commit`, and the claim reference says that the work is done.

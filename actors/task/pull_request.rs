@@ -19,6 +19,7 @@ const MAX_PLAN_BYTES: usize = 6 * 1024;
 /// Of each check's output, and of the output of all of them.
 const MAX_CHECK_OUTPUT_BYTES: usize = 2 * 1024;
 const MAX_OUTPUT_BYTES: usize = 24 * 1024;
+const MAX_SETUP_BYTES: usize = 2 * 1024;
 const MAX_REVIEW_BYTES: usize = 1024;
 /// Reviews that are shown; of more, the number of the others is said.
 const MAX_REVIEWS: usize = 8;
@@ -72,6 +73,11 @@ impl Task {
             hosts => format!("with access to {} by https", hosts.join(", ")),
         };
         let mut report = format!("Run in a clean sandbox on exactly this tree, {network}.\n\n");
+        let setup = self.checked.as_ref().map(|it| it.setup.as_slice()).unwrap_or_default();
+        if !setup.is_empty() {
+            let lines: Vec<String> = setup.iter().map(title_of).collect();
+            report += &folded("It was set up first", &head_and_tail(&lines.join("\n"), MAX_SETUP_BYTES / 2));
+        }
         let half = (MAX_OUTPUT_BYTES / results.len()).min(MAX_CHECK_OUTPUT_BYTES) / 2;
         for result in results {
             report += &folded(&title_of(result), &head_and_tail(&result.outcome.shown, half));
@@ -176,6 +182,7 @@ mod tests {
                 },
             }],
             hosts: vec![],
+            setup: vec![],
         });
         let body = task.pull_request_body(&"n1".parse().unwrap());
         assert!(body.contains("exactly this tree, without network."), "{body}");
@@ -194,8 +201,12 @@ mod tests {
             out_of_memory: false,
         };
         let results = vec![CheckResult { command: "make".into(), outcome }];
-        task.checked =
-            Some(Checked { tree: "a".repeat(40).parse().unwrap(), results, hosts: vec!["crates.io".into()] });
+        task.checked = Some(Checked {
+            tree: "a".repeat(40).parse().unwrap(),
+            results,
+            hosts: vec!["crates.io".into()],
+            setup: vec![],
+        });
         let body = task.pull_request_body(&"n1".parse().unwrap());
         assert!(body.contains("exactly this tree, with access to crates.io by https."), "{body}");
     }
@@ -288,7 +299,8 @@ mod tests {
             out_of_memory: false,
         };
         let results = vec![CheckResult { command: long.clone(), outcome }; 20];
-        task.checked = Some(Checked { tree: "a".repeat(40).parse().unwrap(), results, hosts: vec![] });
+        let (tree, setup) = ("a".repeat(40).parse().unwrap(), results.clone());
+        task.checked = Some(Checked { tree, results, hosts: vec![], setup });
         task.proposal = Some(Proposal { title: long.clone(), body: long.clone() });
         task.plan = Some(long.clone());
         task.reviews = vec![Review { author: long.clone(), objects: true, text: long }; 100];

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use bzzz_actors::ports::journal::Seq;
-use bzzz_actors::task::{BlobRef, JournalHead, TaskEvent};
+use bzzz_actors::task::{BlobRef, CheckResult, JournalHead, TaskEvent};
 use rusqlite::{Connection, Row};
 
 use super::blobs::Blobs;
@@ -153,14 +153,19 @@ fn wrong(seq: u64, why: impl Display) -> VerifyError {
     VerifyError { seq: Seq(seq), why: why.to_string() }
 }
 
+fn whole_outputs(results: &[CheckResult]) -> impl Iterator<Item = &BlobRef> {
+    results.iter().filter_map(|result| result.outcome.whole.as_ref())
+}
+
 /// Every blob that an event names. Without a wildcard: the compiler asks whoever adds an event.
 fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
     match event {
         TaskEvent::CommandFinished { outcome, .. } => outcome.whole.iter().collect(),
         TaskEvent::Checkpointed { produced } | TaskEvent::WorkProduced { produced } => vec![&produced.diff],
         TaskEvent::Escalated { saved, .. } => saved.iter().map(|saved| &saved.diff).collect(),
-        TaskEvent::ChecksFinished { results, .. } => {
-            results.iter().filter_map(|result| result.outcome.whole.as_ref()).collect()
+        TaskEvent::Prepared { setup, .. } => whole_outputs(setup).collect(),
+        TaskEvent::ChecksFinished { results, setup, .. } => {
+            whole_outputs(setup).chain(whole_outputs(results)).collect()
         }
         TaskEvent::CleanedUp { diff } => diff.iter().collect(),
         TaskEvent::Found { .. }
@@ -170,7 +175,6 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::LeaseIntended { .. }
         | TaskEvent::LeaseRenewed { .. }
         | TaskEvent::LeaseLost { .. }
-        | TaskEvent::Prepared { .. }
         | TaskEvent::SandboxLost { .. }
         | TaskEvent::Connected { .. }
         | TaskEvent::ConnectionsOmitted { .. }

@@ -2,7 +2,7 @@
 
 use crate::task::{
     Base, CheckResult, Epoch, Issue, ModelUse, Produced, Publication, PullRequestRef, Review, Sha, TaskEvent,
-    TaskId,
+    TaskId, Terms,
 };
 
 use super::{Circling, Phase};
@@ -22,11 +22,13 @@ pub struct Checked {
     pub results: Vec<CheckResult>,
     /// The hosts that they could connect to.
     pub hosts: Vec<String>,
+    /// What set the sandbox up for them. After one that failed no check ran.
+    pub setup: Vec<CheckResult>,
 }
 
 impl Checked {
     pub fn passed(&self) -> bool {
-        self.results.iter().all(CheckResult::passed)
+        self.setup.iter().chain(&self.results).all(CheckResult::passed)
     }
 }
 
@@ -44,8 +46,10 @@ pub struct Task {
     /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
     pub holds_lease: bool,
     pub base: Option<Base>,
-    /// The commands of `.bzzz.toml` at the base that must pass.
+    /// The commands that must pass, of `.bzzz.toml` at the base or the operator's.
     pub checks: Vec<String>,
+    /// What else of the two the task works by.
+    pub terms: Terms,
     /// The backend's name for the sandbox where the model works, while one stands with the code in it, as far as the
     /// events tell: only then may one that is found be taken for it.
     pub sandbox: Option<String>,
@@ -98,6 +102,7 @@ impl Task {
             holds_lease: false,
             base: None,
             checks: Vec::new(),
+            terms: Terms::default(),
             sandbox: None,
             plan: None,
             reviews: Vec::new(),

@@ -67,11 +67,12 @@ impl Task {
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
 
-            (Phase::Preparing, E::Prepared { base, checks, sandbox, .. }) => {
+            (Phase::Preparing, E::Prepared { base, checks, sandbox, terms, .. }) => {
                 self.base = Some(base.clone());
                 self.sandbox = Some(sandbox.clone());
                 self.has_unsaved = false;
                 self.checks.clone_from(checks);
+                self.terms.clone_from(terms);
                 Some(self.after_preparing())
             }
             (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || phase.needs_work_sandbox() => {
@@ -122,11 +123,11 @@ impl Task {
                 self.check_rounds += 1;
                 Some(self.thinks_on(event, stuck_question("done")))
             }
-            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts })
+            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts, setup })
                 if tree == checked =>
             {
-                self.checked =
-                    Some(Checked { tree: checked.clone(), results: results.clone(), hosts: hosts.clone() });
+                let (results, hosts, setup) = (results.clone(), hosts.clone(), setup.clone());
+                self.checked = Some(Checked { tree: checked.clone(), results, hosts, setup });
                 Some(self.after_checks(checked.clone(), event))
             }
 

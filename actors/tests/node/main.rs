@@ -9,6 +9,7 @@ mod hangs;
 mod leases;
 mod main_job;
 mod panics;
+mod policy;
 mod proposal;
 mod reasoning;
 mod restarts;
