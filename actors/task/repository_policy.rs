@@ -42,6 +42,11 @@ pub struct RepositoryPolicy {
 pub struct PolicyError(pub(super) String);
 
 impl PolicyError {
+    /// The key and what is wrong with it, without the words on where it stands.
+    pub fn problem(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn at(key: &str, problem: impl std::fmt::Display) -> Self {
         Self(format!("{key}: {problem}"))
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
+use bzzz_actors::ports::sandbox::{SandboxChoice, SandboxError, SandboxSpec};
 use bzzz_actors::task::RepoId;
+
+use crate::network::HostName;
 
 /// The user and the group that commands run as, and their name.
 pub(crate) const USER_ID: u32 = 1000;
@@ -68,6 +70,20 @@ pub(crate) fn of_repository(repo: &RepoId, error: SandboxError) -> SandboxError 
         SandboxError::Misconfigured(text) => SandboxError::Misconfigured(format!("for {repo}: {text}")),
         other => other,
     }
+}
+
+/// Adds the hosts that a repository chose.
+///
+/// # Errors
+/// `Misconfigured` when one is no host's name, which none is that an operator could write down.
+pub(crate) fn allow_chosen(allowed: &mut Vec<HostName>, choice: &SandboxChoice) -> Result<(), SandboxError> {
+    for host in &choice.hosts {
+        let host: HostName = host.parse().map_err(SandboxError::Misconfigured)?;
+        if !allowed.contains(&host) {
+            allowed.push(host);
+        }
+    }
+    Ok(())
 }
 
 /// The sandbox of `spec`, always the same.
