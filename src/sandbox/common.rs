@@ -99,6 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn chosen_hosts_come_to_those_that_are_allowed_once_each() {
+        let mut allowed: Vec<HostName> = vec!["crates.io".parse().unwrap()];
+        let choice = |hosts: &[&str]| {
+            let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            SandboxChoice { image: None, hosts }
+        };
+        allow_chosen(&mut allowed, &choice(&["a.example", "crates.io", "a.example"])).unwrap();
+        assert_eq!(allowed.iter().map(HostName::as_str).collect::<Vec<_>>(), ["crates.io", "a.example"]);
+        assert!(matches!(allow_chosen(&mut allowed, &choice(&["*"])), Err(SandboxError::Misconfigured(_))));
+    }
+
+    #[test]
     fn a_name_is_one_that_docker_takes() {
         let spec = SandboxSpec {
             node: "node-1".parse().unwrap(),
