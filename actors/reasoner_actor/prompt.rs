@@ -1,8 +1,11 @@
 //! The words that are said to the model. Nothing early in a prompt ever changes while a task lasts (no clock, no
 //! counter): the server's cache of the prefix is what makes a step fast.
 
-use crate::task::text::fenced;
+use crate::task::text::{fenced, head_and_tail};
 use crate::task::{CheckResult, Ending, Issue, Observed, PathPattern, Review, TaskId, text::quoted};
+
+/// Half of what is shown of a setup command's output.
+const HALF_SETUP_OUTPUT_BYTES: usize = 1000;
 
 /// The rules and the task. Everything that must not be forgotten stands here, since a server that runs out of window
 /// drops other messages first.
@@ -68,7 +71,7 @@ pub(super) fn set_up(setup: &[CheckResult]) -> Option<String> {
         last if last.passed() => "The sandbox was set up as the repository asks:".to_owned(),
         _ => "The sandbox was to be set up as the repository asks, and that FAILED:".to_owned(),
     };
-    let mut text = text + &outcomes("Command", setup);
+    let mut text = text + &outcomes("Command", &shortened(setup));
     if setup.iter().any(|result| !result.passed()) {
         text += "\n\nWhat it would have put there is missing. If the repository's files are to blame, mend them; if not, \
                  and you can't do without it, ask for help. It runs again before the checks.";
@@ -167,8 +170,17 @@ pub(super) fn setup_of_checks_failed(setup: &[CheckResult]) -> String {
     format!(
         "For the checks a clean sandbox with your work in it was to be set up as the repository asks. That failed, so no check \
          ran.\n{}\n\nMend it, then say `done` again.",
-        outcomes("Command", setup)
+        outcomes("Command", &shortened(setup))
     )
+}
+
+/// What comes of the first setup stays in every prompt.
+fn shortened(setup: &[CheckResult]) -> Vec<CheckResult> {
+    let mut setup = setup.to_vec();
+    for CheckResult { outcome, .. } in &mut setup {
+        outcome.shown = head_and_tail(&outcome.shown, HALF_SETUP_OUTPUT_BYTES);
+    }
+    setup
 }
 
 /// A paragraph for each, with the output of those that failed.

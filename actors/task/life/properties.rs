@@ -275,7 +275,9 @@ proptest! {
                 if loses_sandbox {
                     task = task.step(&TaskEvent::SandboxLost { why: String::new() }).0;
                     let base = Base { branch: String::new(), commit: sha(0) };
-                    task = task.step(&TaskEvent::Prepared { base, checks: vec![], sandbox: String::new(), hosts: vec![], terms: Terms::default(), setup: vec![] }).0;
+                    let (checks, hosts, setup, terms) = Default::default();
+                    let sandbox = String::new();
+                    task = task.step(&TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup }).0;
                 }
             }
             let reason = task.reached(&limits);
