@@ -18,7 +18,7 @@ use crate::ports::swarm::Swarm;
 use crate::reasoner_actor::{ModelChoice, ModelServer};
 use crate::supervisor::NewThread;
 use crate::task::life::Limits;
-use crate::task::{NodeId, RepoId};
+use crate::task::{NodeId, RepoId, Rules};
 use crate::task_runner::Pace;
 
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct NodeConfig {
     pub timing: Timing,
     pub limits: Limits,
     pub pace: Pace,
+    /// What counts of repositories' own files.
+    pub rules: Rules,
     pub choice: ModelChoice,
     pub outbox: OutboxPace,
     pub max_wait_for_human: Duration,

@@ -137,6 +137,7 @@ impl Node {
             task_label: config.task_label.clone(),
             limits: config.limits.clone(),
             pace: config.pace.clone(),
+            rules: Arc::new(config.rules.clone()),
             choice: config.choice.clone(),
             log: log.clone(),
             wall_clock_ms: outside.wall_clock_ms,

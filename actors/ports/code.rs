@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use crate::task::{Base, RepoId, Sha, TaskId};
+use crate::task::{Base, PathPattern, RepoId, Sha, TaskId};
 
 use super::sandbox::WorkBundle;
 
@@ -68,8 +68,15 @@ pub trait Code: Send + Sync {
     /// What a sandbox needs to stand at `base`, or at `tree` when the task has already produced one.
     async fn code_in(&self, task: &TaskId, base: &Sha, tree: Option<&Sha>) -> Result<CodeIn, CodeError>;
 
-    /// Checks a bundle, also for secrets that the base does not have, and takes its tree into the task's object store. `Refused` says what is wrong with it.
-    async fn import(&self, task: &TaskId, base: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError>;
+    /// Checks a bundle, also for secrets that the base does not have, and takes its tree into the task's object store. Where
+    /// `paths` names any, nothing else may be changed. `Refused` says what is wrong with it.
+    async fn import(
+        &self,
+        task: &TaskId,
+        base: &Sha,
+        bundle: WorkBundle,
+        paths: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError>;
 
     /// Makes the commit that will be published: the host's author, this message, parent `base`. The same arguments
     /// give the same commit. A secret in the message is left out of it.

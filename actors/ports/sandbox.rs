@@ -59,6 +59,15 @@ pub struct SandboxSpec {
     pub purpose: Purpose,
 }
 
+/// What a task's repository chose of what its operator lets it choose from: whoever hands it over has looked that up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxChoice {
+    /// In place of the operator's image, for backends that have images.
+    pub image: Option<String>,
+    /// Beside the hosts that the operator allows the repository anyway.
+    pub hosts: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandRequest {
     /// The command's number within its sandbox; sandboxd keeps the outcome under it.
@@ -102,7 +111,16 @@ pub trait Sandboxes: Send + Sync {
 
     /// A new, empty sandbox. One of the same spec that was left over is removed first. Nothing stays of a start whose
     /// future is dropped.
-    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError>;
+    async fn start_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Arc<dyn Sandbox>, SandboxError>;
+
+    /// The same, for a repository that chose nothing.
+    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        self.start_with(spec, &SandboxChoice::default()).await
+    }
 
     /// The running sandbox of this spec that an earlier life of the node left, its sandboxd greeted; `None` when there is
     /// none. A command in it goes on, and is to be asked for with [`Sandbox::recall`] before the next one. Whether the
@@ -110,7 +128,16 @@ pub trait Sandboxes: Send + Sync {
     ///
     /// # Errors
     /// `Lost` when its sandboxd does not answer.
-    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError>;
+    async fn adopt_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Option<Arc<dyn Sandbox>>, SandboxError>;
+
+    /// The same, of a repository that chose nothing.
+    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+        self.adopt_with(spec, &SandboxChoice::default()).await
+    }
 
     /// Removes every sandbox of `node` whose spec `keep` does not accept; returns how many.
     async fn remove_strays(
@@ -130,7 +157,7 @@ pub trait Sandbox: Send + Sync {
     fn is_lost(&self) -> bool;
 
     /// The hosts that commands in it may connect to, by https; without any there is no network at all. The operator's
-    /// word: no repository, issue or peer has a say in it.
+    /// word: a repository has a say in it as far as the operator lets it ask, an issue or a peer none.
     fn allowed_hosts(&self) -> Vec<String> {
         Vec::new()
     }

@@ -3,7 +3,7 @@
 
 use crate::ports::model::{Message, Role};
 use crate::task::life::{Circling, Sign};
-use crate::task::{CheckResult, ModelUse, Step, TaskEvent, TaskId};
+use crate::task::{CheckResult, ModelUse, PathPattern, Step, TaskEvent, TaskId};
 
 use super::choice::{ModelRole, is_same};
 use super::digest;
@@ -65,11 +65,14 @@ pub struct Conversation {
     checks: Vec<String>,
     /// Those that the sandbox can reach.
     hosts: Vec<String>,
+    /// What may be changed, if not everything may.
+    paths: Vec<PathPattern>,
     /// The diff that the checks under way are about.
     diff: String,
     has_seen_diff: bool,
     /// What the next question is for.
     role: ModelRole,
+    was_asked_for_plan: bool,
     has_begun: bool,
     /// The last command that ended, and the one that was asked for last.
     step: u32,
@@ -101,9 +104,11 @@ impl Conversation {
             messages: Vec::new(),
             checks: Vec::new(),
             hosts: Vec::new(),
+            paths: Vec::new(),
             diff: String::new(),
             has_seen_diff: false,
             role: ModelRole::Plan,
+            was_asked_for_plan: false,
             has_begun: false,
             step: 0,
             command: String::new(),
@@ -186,18 +191,22 @@ impl Conversation {
                 self.issue = format!("{}\n\n{}", issue.title, issue.body);
                 self.json_rules = prompt::system(&self.task, issue, Protocol::Json);
                 self.always(Role::System, prompt::system(&self.task, issue, Protocol::Fenced));
-                self.always(Role::User, prompt::ASK_FOR_PLAN.to_owned());
             }
-            TaskEvent::Prepared { checks, hosts, .. } => {
+            TaskEvent::Prepared { checks, hosts, terms, setup, .. } => {
                 self.checks.clone_from(checks);
                 self.hosts.clone_from(hosts);
+                self.paths.clone_from(&terms.paths);
+                self.prepared(&terms.instructions, setup);
             }
             TaskEvent::PlanDrafted { plan, usage } => {
                 self.count(usage);
                 self.always(Role::Assistant, plan.clone());
             }
             TaskEvent::PlanSettled { reviews } => {
-                self.always(Role::User, prompt::plan_is_settled(reviews, &self.checks, &self.hosts));
+                self.always(
+                    Role::User,
+                    prompt::plan_is_settled(reviews, &self.checks, &self.hosts, &self.paths),
+                );
                 self.list_at = self.turns.len();
                 self.role = ModelRole::Work;
             }
@@ -230,7 +239,7 @@ impl Conversation {
                 self.until_next(prompt::refused(problem), digest::refused(problem));
                 self.nudge_by(event);
             }
-            TaskEvent::ChecksFinished { results, .. } => self.checked(results, event),
+            TaskEvent::ChecksFinished { results, setup, .. } => self.checked(setup, results, event),
             TaskEvent::Advised { advice } if !advice.is_empty() => {
                 self.always(Role::User, prompt::advised(advice));
             }
@@ -253,7 +262,30 @@ impl Conversation {
         }
     }
 
-    fn checked(&mut self, results: &[CheckResult], event: &TaskEvent) {
+    /// The first sandbox stands before the plan is asked for; a later one has been set up anew.
+    fn prepared(&mut self, instructions: &str, setup: &[CheckResult]) {
+        if self.has_begun {
+            if let Some(text) = prompt::set_up(setup) {
+                self.until_next(text, digest::set_up(setup));
+            }
+            return;
+        }
+        if self.was_asked_for_plan {
+            return;
+        }
+        self.was_asked_for_plan = true;
+        let before = [prompt::instructions(instructions), prompt::set_up(setup)];
+        for text in before.into_iter().flatten() {
+            self.always(Role::User, text);
+        }
+        self.always(Role::User, prompt::ASK_FOR_PLAN.to_owned());
+    }
+
+    fn checked(&mut self, setup: &[CheckResult], results: &[CheckResult], event: &TaskEvent) {
+        if !setup.iter().all(CheckResult::passed) {
+            self.until_next(prompt::setup_of_checks_failed(setup), digest::setup_of_checks_failed(setup));
+            return self.nudge_by(event);
+        }
         if !results.iter().all(CheckResult::passed) {
             self.until_next(prompt::checks_failed(results), digest::checks_failed(results));
             return self.nudge_by(event);

@@ -19,12 +19,24 @@ pub(super) fn refused(problem: &str) -> String {
 }
 
 pub(super) fn checks_failed(results: &[CheckResult]) -> String {
-    let failed: Vec<_> = results
-        .iter()
-        .filter(|result| !result.passed())
-        .map(|result| format!("`{}`", shortened(&result.command, MAX_COMMAND_CHARS)))
-        .collect();
-    format!("- You said that it is done, and these checks failed: {}", failed.join(", "))
+    format!("- You said that it is done, and these checks failed: {}", failed(results))
+}
+
+pub(super) fn setup_of_checks_failed(setup: &[CheckResult]) -> String {
+    format!("- You said that it is done, and before the checks this setup failed: {}", failed(setup))
+}
+
+pub(super) fn set_up(setup: &[CheckResult]) -> String {
+    match setup.iter().all(CheckResult::passed) {
+        true => "- The new sandbox was set up.".to_owned(),
+        false => format!("- The new sandbox's setup failed: {}", failed(setup)),
+    }
+}
+
+fn failed(results: &[CheckResult]) -> String {
+    let failed = results.iter().filter(|result| !result.passed());
+    let shown = failed.map(|result| format!("`{}`", shortened(&result.command, MAX_COMMAND_CHARS)));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// `lines` are of commands before `kept_from`, in order; those before `list_from` are left out. `replies` is how many of

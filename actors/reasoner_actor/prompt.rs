@@ -2,8 +2,11 @@
 //! counter): the server's cache of the prefix is what makes a step fast.
 
 use super::protocol::Protocol;
-use crate::task::text::fenced;
-use crate::task::{CheckResult, Ending, Issue, Observed, Review, TaskId, text::quoted};
+use crate::task::text::{fenced, head_and_tail};
+use crate::task::{CheckResult, Ending, Issue, Observed, PathPattern, Review, TaskId, text::quoted};
+
+/// Half of what is shown of a setup command's output.
+const HALF_SETUP_OUTPUT_BYTES: usize = 1000;
 
 /// The rules and the task. Everything that must not be forgotten stands here, since a server that runs out of window
 /// drops other messages first.
@@ -73,7 +76,38 @@ asks a person, when you can't go on without an answer.";
 pub(super) const ASK_FOR_PLAN: &str = "First write a short plan: at most eight numbered lines of plain text, no step yet. Say which \
 files you expect to look at, how you will see the problem, and how you will know that it is solved.";
 
-pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String], hosts: &[String]) -> String {
+/// `None` when the repository gives none.
+pub(super) fn instructions(text: &str) -> Option<String> {
+    let told = || {
+        format!(
+            "The people of this repository ask the following of whoever works in it. Keep to it as far as the rules and the \
+             task allow.\n\n{}",
+            fenced(text)
+        )
+    };
+    (!text.is_empty()).then(told)
+}
+
+/// What was done to the new sandbox before its first command; `None` when there was nothing to do.
+pub(super) fn set_up(setup: &[CheckResult]) -> Option<String> {
+    let text = match setup.last()? {
+        last if last.passed() => "The sandbox was set up as the repository asks:".to_owned(),
+        _ => "The sandbox was to be set up as the repository asks, and that FAILED:".to_owned(),
+    };
+    let mut text = text + &outcomes("Command", &shortened(setup));
+    if setup.iter().any(|result| !result.passed()) {
+        text += "\n\nWhat it would have put there is missing. If the repository's files are to blame, mend them; if not, \
+                 and you can't do without it, ask for help. It runs again before the checks.";
+    }
+    Some(text)
+}
+
+pub(super) fn plan_is_settled(
+    reviews: &[Review],
+    checks: &[String],
+    hosts: &[String],
+    paths: &[PathPattern],
+) -> String {
     let mut text = String::new();
     if !reviews.is_empty() {
         text += "Others have read the plan. Their advice, which you may follow or not:\n\n";
@@ -90,6 +124,13 @@ pub(super) fn plan_is_settled(reviews: &[Review], checks: &[String], hosts: &[St
             "These hosts can be reached, by https alone and through the proxy that the environment names: {}. No other \
              can; work without them.\n\n",
             hosts.join(", ")
+        );
+    }
+    if !paths.is_empty() {
+        let paths: Vec<_> = paths.iter().map(PathPattern::as_str).collect();
+        text += &format!(
+            "Only these paths may be changed, and work that changes others is refused:\n\n{}\n\n",
+            fenced(&paths.join("\n"))
         );
     }
     text + "Begin with the first command."
@@ -151,16 +192,37 @@ pub(super) fn refused(problem: &str) -> String {
 }
 
 pub(super) fn checks_failed(results: &[CheckResult]) -> String {
-    let mut text = "The checks ran in a clean sandbox on your work. Not all passed.\n".to_owned();
-    for result in results {
-        let verdict = if result.passed() { "passed" } else { "FAILED" };
-        text += &format!("\nCheck {verdict}: {} ({}).", one_line(&result.command), result.outcome.ending);
-        if !result.passed() {
-            text += &output(&result.outcome.shown);
-        }
-        text.push('\n');
+    let text = "The checks ran in a clean sandbox on your work. Not all passed.\n";
+    format!("{text}{}\n\nMend it, then say `done` again.", outcomes("Check", results))
+}
+
+pub(super) fn setup_of_checks_failed(setup: &[CheckResult]) -> String {
+    format!(
+        "For the checks a clean sandbox with your work in it was to be set up as the repository asks. That failed, so no check \
+         ran.\n{}\n\nMend it, then say `done` again.",
+        outcomes("Command", &shortened(setup))
+    )
+}
+
+/// What comes of the first setup stays in every prompt.
+fn shortened(setup: &[CheckResult]) -> Vec<CheckResult> {
+    let mut setup = setup.to_vec();
+    for CheckResult { outcome, .. } in &mut setup {
+        outcome.shown = head_and_tail(&outcome.shown, HALF_SETUP_OUTPUT_BYTES);
     }
-    text + "\nMend it, then say `done` again."
+    setup
+}
+
+/// A paragraph for each, with the output of those that failed.
+fn outcomes(what: &str, results: &[CheckResult]) -> String {
+    let one = |result: &CheckResult| {
+        let (verdict, shown) = match result.passed() {
+            true => ("passed", String::new()),
+            false => ("FAILED", output(&result.outcome.shown)),
+        };
+        format!("\n{what} {verdict}: {} ({}).{shown}", one_line(&result.command), result.outcome.ending)
+    };
+    results.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn look_at_diff(diff: &str, was_checked: bool) -> String {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ports::model::{Message, Role};
 use crate::task::{
-    CheckResult, Ending, Issue, IssueState, Observed, Produced, Review, Step, TaskEvent, TaskId,
+    CheckResult, Ending, Issue, IssueState, Observed, Produced, Review, Step, TaskEvent, TaskId, Terms,
 };
 
 const MODEL: &str = "coder";
@@ -29,12 +29,19 @@ fn found() -> TaskEvent {
         url: String::new(),
         updated_at: String::new(),
     };
-    TaskEvent::Found { issue, branch: None }
+    TaskEvent::Found { issue, branch: None, labelled_by: None }
 }
 
 fn prepared() -> TaskEvent {
     let base = crate::task::Base { branch: "main".into(), commit: "b".repeat(40).parse().unwrap() };
-    TaskEvent::Prepared { base, checks: vec!["cargo test".into()], sandbox: "box".into(), hosts: vec![] }
+    TaskEvent::Prepared {
+        base,
+        checks: vec!["cargo test".into()],
+        sandbox: "box".into(),
+        hosts: vec![],
+        terms: Terms::default(),
+        setup: vec![],
+    }
 }
 
 fn used(prompt_tokens: u32) -> ModelUse {
@@ -246,7 +253,8 @@ fn any_event(kind: u8, step: u32, length: u16) -> Vec<TaskEvent> {
             };
             let outcome = Observed { ending: Ending::Exited { code: i32::from(length % 2) }, ..outcome };
             let results = vec![CheckResult { command: "cargo test".into(), outcome }];
-            let checked = TaskEvent::ChecksFinished { tree: produced().tree, results, hosts: vec![] };
+            let checked =
+                TaskEvent::ChecksFinished { tree: produced().tree, results, hosts: vec![], setup: vec![] };
             let done = reply(Step::Done { title: "t".into(), body: "b".into() });
             vec![done, TaskEvent::WorkProduced { produced: produced() }, checked]
         }

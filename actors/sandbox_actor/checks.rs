@@ -6,17 +6,19 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::ports::code::CodeIn;
-use crate::ports::sandbox::{CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxError};
+use crate::ports::sandbox::{CommandRequest, Purpose, Sandbox, SandboxError};
 use crate::task::Epoch;
 
-use super::SandboxActor;
+use super::{CommandRun, SandboxActor, SetUp, setup};
 
-/// Runs every command to its end, one after the other, also after one failed: the model is told of all at once.
+/// Runs every command to its end, one after the other, also after one failed: the model is told of all at once. None is
+/// run when the setup fails: it would prove nothing.
 #[derive(Message)]
 #[rtype(result = "Result<ChecksRun, SandboxError>")]
 pub struct RunChecks {
     pub epoch: Epoch,
     pub code: CodeIn,
+    pub set_up: SetUp,
     pub commands: Vec<String>,
     /// For each command.
     pub timeout: Duration,
@@ -26,13 +28,9 @@ pub struct RunChecks {
 pub struct ChecksRun {
     /// The hosts that they could connect to.
     pub hosts: Vec<String>,
-    pub runs: Vec<CheckRun>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckRun {
-    pub command: String,
-    pub outcome: CommandOutcome,
+    /// What came of the setup, as far as the first command that failed.
+    pub setup: Vec<CommandRun>,
+    pub runs: Vec<CommandRun>,
 }
 
 impl Handler<RunChecks> for SandboxActor {
@@ -42,11 +40,15 @@ impl Handler<RunChecks> for SandboxActor {
         if checks.commands.is_empty() {
             return Box::pin(async { Ok(ChecksRun::default()) }.into_actor(self));
         }
-        let opened = self.open(checks.epoch, Purpose::Check, checks.code);
+        let RunChecks { epoch, code, set_up, commands, timeout } = checks;
+        let opened = self.open(epoch, Purpose::Check, code, set_up.choice);
         let ran = opened.then(move |opened, actor, _| {
             async move {
                 let sandbox = opened?;
-                run_all(&sandbox, checks.commands, checks.timeout).await
+                let setup = setup::set_up(&*sandbox, &set_up.commands, set_up.timeout).await?;
+                let commands = if setup::has_failed(&setup) { Vec::new() } else { commands };
+                let runs = run_all(&sandbox, commands, timeout).await?;
+                Ok(ChecksRun { hosts: sandbox.allowed_hosts(), setup, runs })
             }
             .into_actor(actor)
         });
@@ -74,11 +76,11 @@ async fn run_all(
     sandbox: &Arc<dyn Sandbox>,
     commands: Vec<String>,
     timeout: Duration,
-) -> Result<ChecksRun, SandboxError> {
+) -> Result<Vec<CommandRun>, SandboxError> {
     let mut runs = Vec::with_capacity(commands.len());
     for (step, command) in (1..).zip(commands) {
         let outcome = sandbox.run(&CommandRequest { step, command: command.clone(), timeout }).await?;
-        runs.push(CheckRun { command, outcome });
+        runs.push(CommandRun { command, outcome });
     }
-    Ok(ChecksRun { hosts: sandbox.allowed_hosts(), runs })
+    Ok(runs)
 }

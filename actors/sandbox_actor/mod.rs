@@ -7,6 +7,7 @@
 //! until `Adopt` finds it again; a command that ran in it is killed, and `Recall` says so.
 
 mod checks;
+mod setup;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +18,21 @@ use tracing::info;
 
 use crate::ports::code::CodeIn;
 use crate::ports::sandbox::{
-    CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes, WorkBundle,
+    CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxChoice, SandboxError, SandboxSpec, Sandboxes,
+    WorkBundle,
 };
 use crate::task::{Epoch, NodeId, Sha, TaskId};
 
-pub use checks::{CheckRun, ChecksRun, RunChecks};
+pub use checks::{ChecksRun, RunChecks};
+pub use setup::SetUp;
 
-/// Makes the work sandbox, in place of the one there if there is one, and puts the code in.
+/// Makes the work sandbox, in place of the one there if there is one, puts the code in, and sets it up.
 #[derive(Message)]
 #[rtype(result = "Result<Opened, SandboxError>")]
 pub struct Open {
     pub epoch: Epoch,
     pub code: CodeIn,
+    pub set_up: SetUp,
 }
 
 /// A new sandbox.
@@ -37,6 +41,15 @@ pub struct Opened {
     pub name: String,
     /// The hosts that commands in it may connect to.
     pub hosts: Vec<String>,
+    /// What came of the setup, as far as the first command that failed.
+    pub setup: Vec<CommandRun>,
+}
+
+/// A command that is not the model's, and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRun {
+    pub command: String,
+    pub outcome: CommandOutcome,
 }
 
 /// Takes over the work sandbox that an earlier life left, or whose connection broke, unless it has one. Answers whether there
@@ -47,6 +60,7 @@ pub struct Opened {
 #[rtype(result = "Result<bool, SandboxError>")]
 pub struct Adopt {
     pub epoch: Epoch,
+    pub choice: SandboxChoice,
 }
 
 /// Runs one command. Whoever no longer wants it drops the receiver: the command is killed then, and what comes next need
@@ -143,14 +157,14 @@ impl SandboxActor {
     }
 
     /// A sandbox with `code` in it, owned by this actor before anything can go wrong in it.
-    fn open(&self, epoch: Epoch, purpose: Purpose, code: CodeIn) -> Opening {
+    fn open(&self, epoch: Epoch, purpose: Purpose, code: CodeIn, choice: SandboxChoice) -> Opening {
         let (sandboxes, spec) = (self.deps.sandboxes.clone(), self.spec(epoch, purpose));
         let mut destroyed = self.destroyed.subscribe();
         let started = async move {
             tokio::select! {
                 biased;
                 _ = destroyed.changed() => Err(SandboxError::Lost("it was destroyed before it stood".to_owned())),
-                started = sandboxes.start(&spec) => started,
+                started = sandboxes.start_with(&spec, &choice) => started,
             }
         };
         Box::pin(started.into_actor(self).then(move |started, actor, _| {
@@ -178,10 +192,15 @@ crate::supervised!(SandboxActor: Open, Adopt, Run, Recall, ExportChanges, RunChe
 impl Handler<Open> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<Opened, SandboxError>>;
 
-    fn handle(&mut self, Open { epoch, code }: Open, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(self.open(epoch, Purpose::Work, code).map(|opened, _, _| {
-            let sandbox = opened?;
-            Ok(Opened { name: sandbox.name(), hosts: sandbox.allowed_hosts() })
+    fn handle(&mut self, Open { epoch, code, set_up }: Open, _: &mut Context<Self>) -> Self::Result {
+        let SetUp { choice, commands, timeout } = set_up;
+        Box::pin(self.open(epoch, Purpose::Work, code, choice).then(move |opened, actor, _| {
+            async move {
+                let sandbox = opened?;
+                let setup = setup::set_up(&*sandbox, &commands, timeout).await?;
+                Ok(Opened { name: sandbox.name(), hosts: sandbox.allowed_hosts(), setup })
+            }
+            .into_actor(actor)
         }))
     }
 }
@@ -189,13 +208,14 @@ impl Handler<Open> for SandboxActor {
 impl Handler<Adopt> for SandboxActor {
     type Result = ResponseActFuture<Self, Result<bool, SandboxError>>;
 
-    fn handle(&mut self, Adopt { epoch }: Adopt, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Adopt { epoch, choice }: Adopt, _: &mut Context<Self>) -> Self::Result {
         if self.work.as_ref().is_some_and(|sandbox| sandbox.is_lost()) {
             self.work = None;
         }
         let (has_one, spec) = (self.work.is_some(), self.spec(epoch, Purpose::Work));
         let sandboxes = self.deps.sandboxes.clone();
-        let adopted = async move { if has_one { Ok(None) } else { sandboxes.adopt(&spec).await } };
+        let adopted =
+            async move { if has_one { Ok(None) } else { sandboxes.adopt_with(&spec, &choice).await } };
         Box::pin(adopted.into_actor(self).map(|adopted, actor, _| {
             if let Some(sandbox) = adopted? {
                 info!(task = %actor.deps.task, sandbox = sandbox.name(), "took over the sandbox that stands");

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{Epoch, Sha};
 use super::issue::Issue;
+use super::rules::Terms;
 use super::work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, PullRequestRef, Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, Publication, PullRequestRef,
+    Review, Step,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub enum TaskEvent {
         /// What to work from, if it is not the default branch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         branch: Option<String>,
+        /// On whose word: the account that set the label.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        labelled_by: Option<String>,
     },
     /// About to write `lease` to the task's claim reference.
     ClaimIntended {
@@ -57,6 +62,11 @@ pub enum TaskEvent {
         /// The hosts that commands in it may connect to; mostly none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hosts: Vec<String>,
+        #[serde(default, skip_serializing_if = "Terms::is_empty")]
+        terms: Terms,
+        /// What came of the terms' setup commands in it, as far as the first that failed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        setup: Vec<CheckResult>,
     },
     SandboxLost {
         why: String,
@@ -126,11 +136,18 @@ pub enum TaskEvent {
         /// The hosts that they could connect to; mostly none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hosts: Vec<String>,
+        /// What came of the setup commands before them. After one that failed no check ran.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        setup: Vec<CheckResult>,
     },
 
     /// The task's branch holds `commit`, and the claim reference says that the work is done.
     Published {
         commit: Sha,
+        /// What the pull request tells of the journal and of the time; only here, so that it says the same whenever it is
+        /// opened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Publication>,
     },
     PullRequestOpened {
         pull_request: PullRequestRef,

@@ -7,8 +7,10 @@ pub mod inert;
 mod issue;
 pub mod life;
 mod notice;
+mod path_pattern;
 mod pull_request;
 pub mod repository_policy;
+mod rules;
 pub mod text;
 mod unseen;
 mod work;
@@ -18,7 +20,9 @@ pub use hidden::printable;
 pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
 pub use issue::{Issue, IssueState, label};
 pub use notice::{Lane, Notice};
+pub use path_pattern::PathPattern;
+pub use rules::{RepositoryRules, Rules, Terms};
 pub use work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, ModelUse, Observed, Produced, PullRequestRef,
-    Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, JournalHead, ModelUse, Observed, Produced,
+    Publication, PullRequestRef, Review, Step,
 };

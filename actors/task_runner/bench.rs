@@ -17,7 +17,7 @@ use crate::ports::sandbox::Sandboxes;
 use crate::reasoner_actor::{ModelChoice, Servers};
 use crate::supervisor::Inbox;
 use crate::task::life::{Limits, Task, worked};
-use crate::task::{NodeId, TaskEvent, TaskId};
+use crate::task::{NodeId, Rules, TaskEvent, TaskId};
 
 /// Time limits of a task's effects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Pace {
     pub longest_command: Duration,
     /// One check.
     pub check_timeout: Duration,
+    /// One setup command of a repository.
+    pub setup_timeout: Duration,
     /// All the time in which the task has a place, in whichever life of the node. Past it the task fails with its diff kept.
     pub wall_time: Duration,
     /// The pause between looks at an open pull request.
@@ -53,6 +55,8 @@ pub struct Workbench {
     pub task_label: String,
     pub limits: Limits,
     pub pace: Pace,
+    /// What counts of repositories' own files.
+    pub rules: Arc<Rules>,
     pub choice: ModelChoice,
     pub log: AuditLog,
     /// Milliseconds since 1970, UTC.

@@ -22,12 +22,14 @@ const SANDBOX_MARGIN: Duration = Duration::from_secs(5 * 60);
 const PLACE_LOOK: Duration = Duration::from_secs(1);
 
 /// `None`: it waits for someone who may take any time, or each of its steps has a limit where the step is.
-pub(super) fn deadline(effect: &Effect, task: &Task, pace: &Pace) -> Option<Duration> {
+pub(super) fn deadline(effect: &Effect, task: &Task, pace: &Pace, max_setup: usize) -> Option<Duration> {
     let checks = u32::try_from(task.checks.len()).unwrap_or(u32::MAX).max(1);
+    // Before the repository's file is read, nobody knows how many there are.
+    let setup = pace.setup_timeout.saturating_mul(u32::try_from(max_setup).unwrap_or(u32::MAX));
     match effect {
         Effect::SettleClaim { .. } => None,
         // A large repository is fetched, and an image may be pulled.
-        Effect::Prepare => Some(60 * MINUTE),
+        Effect::Prepare => Some(setup.saturating_add(60 * MINUTE)),
         // The reasoner limits each call; waiting for the model's turn is no fault.
         Effect::DraftPlan | Effect::Think => None,
         Effect::DiscussPlan | Effect::AskPeers { .. } => Some(10 * MINUTE),
@@ -35,7 +37,9 @@ pub(super) fn deadline(effect: &Effect, task: &Task, pace: &Pace) -> Option<Dura
             Some(pace.command_time(*timeout_s) + SANDBOX_MARGIN)
         }
         Effect::Export | Effect::Escalate { .. } => Some(20 * MINUTE),
-        Effect::Check { .. } => Some(pace.check_timeout.saturating_mul(checks) + 2 * SANDBOX_MARGIN),
+        Effect::Check { .. } => {
+            Some(pace.check_timeout.saturating_mul(checks).saturating_add(setup + 2 * SANDBOX_MARGIN))
+        }
         Effect::Publish { .. } => Some(20 * MINUTE),
         Effect::Propose => Some(5 * MINUTE),
         Effect::WatchReview | Effect::AwaitAnswer { .. } => None,

@@ -198,7 +198,10 @@ impl TaskRunner {
     fn begin(&mut self, effect: Effect, after: Duration, ctx: &mut Context<Self>) {
         let Some(task) = self.task.clone() else { return };
         debug!(parent: &self.span, ?effect, "begins");
-        let limit = deadline::deadline(&effect, &task, &self.deps.bench.pace);
+        let limit = {
+            let Workbench { pace, rules, .. } = &self.deps.bench;
+            deadline::deadline(&effect, &task, pace, rules.max_setup)
+        };
         let place = self.deps.place.clone();
         let has_place = move || place.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let tools = Tools { deps: self.deps.clone(), task };

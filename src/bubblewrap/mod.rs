@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::ports::sandbox::{Sandbox, SandboxChoice, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{NodeId, RepoId};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -37,7 +37,7 @@ use self::process::{Process, Start};
 pub use self::sandbox::BubblewrapSandbox;
 use self::sandbox::Place;
 pub use self::visit::BubblewrapVisitor;
-use crate::network::{Network, Networks};
+use crate::network::{HostName, Network, Networks};
 use crate::sandbox::common;
 
 /// The sandboxes of this process. An actor that starts anew after a panic finds its own here.
@@ -104,18 +104,26 @@ impl BubblewrapSandboxes {
         Ok(self)
     }
 
-    fn options_for(&self, spec: &SandboxSpec) -> &BubblewrapOptions {
-        self.of_repository.get(&common::repository_key(&spec.task.repo)).unwrap_or(&self.options)
+    /// An image that was chosen means nothing here: every sandbox has this machine's programs.
+    fn options_for(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<BubblewrapOptions, SandboxError> {
+        let own = self.of_repository.get(&common::repository_key(&spec.task.repo));
+        let mut options = own.unwrap_or(&self.options).clone();
+        common::allow_chosen(&mut options.allowed_hosts, choice)?;
+        Ok(options)
     }
 
     /// The proxy of a sandbox whose commands may connect to hosts.
     fn network(
         &self,
+        allowed: &[HostName],
         spec: &SandboxSpec,
         name: &str,
         user: Option<u32>,
     ) -> Result<Option<Network>, SandboxError> {
-        let allowed = &self.options_for(spec).allowed_hosts;
         let Some(networks) = self.networks.as_ref().filter(|_| !allowed.is_empty()) else { return Ok(None) };
         networks.open(spec, name, allowed, user).map(Some)
     }
@@ -154,7 +162,7 @@ impl BubblewrapSandboxes {
     ) -> Result<BubblewrapSandbox, SandboxError> {
         let user = process::new_user()?;
         let network = match &place {
-            Some(place) => self.network(&place.spec, &name, user)?,
+            Some(place) => self.network(&options.allowed_hosts, &place.spec, &name, user)?,
             None => None,
         };
         let (entrance, visits) = self.entrance(place.as_ref())?.unzip();
@@ -184,19 +192,28 @@ impl Sandboxes for BubblewrapSandboxes {
         Ok(format!("bubblewrap {version}, with this machine's /usr"))
     }
 
-    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn start_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let options = self.options_for(spec, choice)?;
         let program = &self.proven().await?.program;
         if let Some(left_over) = self.found(spec) {
             left_over.destroy().await?;
         }
         let place = Some(Place { spec: spec.clone(), among: Arc::downgrade(&self.standing) });
-        let sandbox = Arc::new(self.make(program, self.options_for(spec), common::name(spec), place).await?);
+        let sandbox = Arc::new(self.make(program, &options, common::name(spec), place).await?);
         lock(&self.standing).insert(spec.clone(), sandbox.clone());
         Ok(sandbox)
     }
 
-    /// Only one that this process made is ever found: the others ended with theirs.
-    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+    /// Only one that this process made is ever found, its network with it: the others ended with theirs.
+    async fn adopt_with(
+        &self,
+        spec: &SandboxSpec,
+        _: &SandboxChoice,
+    ) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
         let Some(sandbox) = self.found(spec) else { return Ok(None) };
         // Its streams are gone with the conversation: nobody can speak to it any more.
         if sandbox.is_lost() || sandbox.enclosure.process.has_ended().await {

@@ -51,7 +51,7 @@ pub(super) fn check_hosts<'a>(
         return Ok(());
     };
     Err(SandboxError::Misconfigured(format!(
-        "{name} has allow_hosts in sandbox.repository, which sandboxes of the Docker daemon at {address} can't have: the \
+        "{name} has allow_hosts in sandbox.repository, or asks for hosts in its .bzzz.toml, which sandboxes of the Docker daemon at {address} can't have: the \
          proxy that lets them through is on this machine, and its socket does not reach that one. Leave them out, or name \
          a daemon of this machine in sandbox.docker_host"
     )))

@@ -36,7 +36,7 @@ use bollard::models::{Runtime, SystemInfo, SystemVersion};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions,
 };
-use bzzz_actors::ports::sandbox::{Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use bzzz_actors::ports::sandbox::{Sandbox, SandboxChoice, SandboxError, SandboxSpec, Sandboxes};
 use bzzz_actors::task::{NodeId, RepoId};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
@@ -112,8 +112,14 @@ impl DockerSandboxes {
         self
     }
 
-    fn options_for(&self, spec: &SandboxSpec) -> &DockerOptions {
-        self.of_repository.get(&common::repository_key(&spec.task.repo)).unwrap_or(&self.options)
+    fn options_for(&self, spec: &SandboxSpec, choice: &SandboxChoice) -> Result<DockerOptions, SandboxError> {
+        let own = self.of_repository.get(&common::repository_key(&spec.task.repo));
+        let mut options = own.unwrap_or(&self.options).clone();
+        if let Some(image) = &choice.image {
+            options.image.clone_from(image);
+        }
+        common::allow_chosen(&mut options.allowed_hosts, choice)?;
+        Ok(options)
     }
 
     /// What a container is made with. Podman takes the profile only from a file, Docker only as it is.
@@ -145,10 +151,10 @@ impl DockerSandboxes {
     fn network(
         &self,
         daemon: &Daemon,
+        options: &DockerOptions,
         spec: &SandboxSpec,
         name: &str,
     ) -> Result<Option<Network>, SandboxError> {
-        let options = self.options_for(spec);
         if !daemon.address.is_here() {
             let repo = spec.task.repo.to_string();
             elsewhere::check_hosts(&daemon.address, [(repo.as_str(), options)].into_iter())?;
@@ -199,10 +205,9 @@ impl DockerSandboxes {
         daemon: &Daemon,
         unfinished: &mut Unfinished,
         name: &str,
-        spec: &SandboxSpec,
+        (spec, options): (&SandboxSpec, &DockerOptions),
         folders: Folders<'_>,
     ) -> Result<(), SandboxError> {
-        let options = self.options_for(spec);
         // An image with sandboxd in it may be removed by a node that has another one, just when it was found.
         for is_last in [daemon.address.is_here(), true] {
             let files = self.files(daemon, options).await?;
@@ -348,14 +353,19 @@ impl Sandboxes for DockerSandboxes {
         ))
     }
 
-    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn start_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let options = self.options_for(spec, choice)?;
         let daemon = self.daemon().await?;
         let client = &daemon.client;
         let name = common::name(spec);
         self.remove_left_over(client, &name, spec).await?;
 
         let mut unfinished = Unfinished::new(client, &self.removals);
-        let network = self.network(daemon, spec, &name)?;
+        let network = self.network(daemon, &options, spec, &name)?;
         let direct = daemon.address.is_here().then(|| self.direct.make(&name)).transpose().map_err(|e| {
             SandboxError::Unavailable(format!("no folder for the socket of {name} in the data folder: {e}"))
         })?;
@@ -363,7 +373,7 @@ impl Sandboxes for DockerSandboxes {
             direct: direct.as_ref().map(DirectSocket::folder),
             network: network.as_ref().map(|network| network.folder.as_path()),
         };
-        self.create(daemon, &mut unfinished, &name, spec, folders).await?;
+        self.create(daemon, &mut unfinished, &name, (spec, &options), folders).await?;
         let attached =
             sandbox::attach(client, &name).await.map_err(|e| explain("attach to a new container", &e))?;
         client
@@ -376,7 +386,12 @@ impl Sandboxes for DockerSandboxes {
     }
 
     /// A job of the earlier life's own is cancelled; a command goes on.
-    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+    async fn adopt_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+        let options = self.options_for(spec, choice)?;
         let daemon = self.daemon().await?;
         let client = &daemon.client;
         let name = common::name(spec);
@@ -386,7 +401,7 @@ impl Sandboxes for DockerSandboxes {
         }
         match sandbox::attach(client, &name).await {
             Ok(attached) => {
-                let network = self.network(daemon, spec, &name)?;
+                let network = self.network(daemon, &options, spec, &name)?;
                 let direct = daemon.address.is_here().then(|| self.direct.of(&name));
                 Ok(Some(Arc::new(self.open(client, &name, attached, direct, network).await?)))
             }

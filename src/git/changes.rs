@@ -1,7 +1,7 @@
 //! What a change is made of, read from `git diff-tree -r -z --raw`, and the rules it has to keep. Pure.
 
-use bzzz_actors::task::Sha;
 use bzzz_actors::task::hidden::is_hidden;
+use bzzz_actors::task::{PathPattern, Sha};
 
 use super::limits::GitLimits;
 use super::paths;
@@ -103,6 +103,23 @@ fn check_one(change: &Change, limits: &GitLimits) -> Result<(), String> {
         }
         Some((Kind::Unknown, _)) => Err(format!("{shown} is neither a file nor a symbolic link")),
         Some((Kind::File | Kind::Link, _)) | None => Ok(()),
+    }
+}
+
+/// That each path is one that the task may change, as far as `allowed` says any. The error is meant for the model.
+pub(super) fn check_paths(changes: &[Change], allowed: &[PathPattern]) -> Result<(), String> {
+    let is_allowed = |change: &&Change| {
+        let path = String::from_utf8_lossy(&change.path);
+        allowed.iter().any(|pattern| pattern.matches(&path))
+    };
+    match changes.iter().find(|change| !is_allowed(change)) {
+        Some(change) if !allowed.is_empty() => Err(format!(
+            "{} may not be changed: in this repository tasks change only {}; undo that, and ask for help if the issue can't \
+             be solved without it",
+            shown(&change.path),
+            allowed.iter().map(PathPattern::as_str).collect::<Vec<_>>().join(", ")
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -210,6 +227,24 @@ mod tests {
         assert_eq!(check(&raw("000000", "D", "-odd")), Ok(()));
         let many: String = (0..1001).map(|n| raw("100644", "A", &n.to_string())).collect();
         assert!(check(&many).unwrap_err().contains("1001 files"));
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_tasks_paths_is_told_to_the_model() {
+        let changes =
+            parse_raw((raw("100644", "A", "src/x.rs") + &raw("000000", "D", "b/x.md")).as_bytes()).unwrap();
+        let check = |allowed: &[&str]| {
+            let allowed: Vec<PathPattern> = allowed.iter().map(|it| it.parse().unwrap()).collect();
+            check_paths(&changes, &allowed)
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["src/", "**/*.md"]), Ok(()));
+        let problem = check(&["src/", "docs/"]).unwrap_err();
+        assert!(
+            problem.starts_with(
+                "\"b/x.md\" may not be changed: in this repository tasks change only src/, docs/;"
+            )
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::code::{CodeError, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
-use bzzz_actors::task::Sha;
+use bzzz_actors::task::{PathPattern, Sha};
 use rustix::process::Signal;
 
 use super::bundle::{self, MAX_HEADER_BYTES};
@@ -37,6 +37,8 @@ pub(super) struct Import<'a> {
     pub(super) limits: &'a GitLimits,
     pub(super) secrets: &'a Secrets,
     pub(super) base: &'a Sha,
+    /// All that may be changed, if it names any.
+    pub(super) paths: &'a [PathPattern],
     /// The throw-away repository, which reads the mirror's objects too.
     pub(super) repository: PathBuf,
 }
@@ -100,6 +102,7 @@ impl Import<'_> {
         let entries = self.entries(&tree).await?;
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;
+        changes::check_paths(&changes, self.paths).map_err(refused)?;
         let changes =
             aside(move || check_case(&changes, &entries).map(|()| changes)).await?.map_err(refused)?;
         self.check_contents(&changes).await?;

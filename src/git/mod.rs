@@ -40,7 +40,7 @@ use async_trait::async_trait;
 use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, SeenLease, Swap};
 use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
-use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
+use bzzz_actors::task::{Base, NodeId, PathPattern, RepoId, Sha, TaskId};
 use tokio::sync::Mutex;
 
 use crate::http::SetupError;
@@ -153,8 +153,14 @@ impl Code for Git {
         Ok(CodeIn { archive, base: base.clone(), changes })
     }
 
-    async fn import(&self, task: &TaskId, base: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
-        self.import_into_store(task, base, bundle).await
+    async fn import(
+        &self,
+        task: &TaskId,
+        base: &Sha,
+        bundle: WorkBundle,
+        paths: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError> {
+        self.import_into_store(task, base, bundle, paths).await
     }
 
     async fn commit(&self, task: &TaskId, base: &Sha, tree: &Sha, message: &str) -> Result<Sha, CodeError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::code::{CodeError, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
-use bzzz_actors::task::{Sha, TaskId};
+use bzzz_actors::task::{PathPattern, Sha, TaskId};
 
 use super::Git;
 use super::command::{Input, Run};
@@ -26,6 +26,7 @@ impl Git {
         task: &TaskId,
         base: &Sha,
         bundle: WorkBundle,
+        paths: &[PathPattern],
     ) -> Result<ImportedTree, CodeError> {
         let _one_at_a_time = self.task_locks.lock(task).await;
         let mirror = self.mirrors.hold_with(&task.repo, base).await?;
@@ -37,6 +38,7 @@ impl Git {
             limits: &self.options.limits,
             secrets: &self.options.secrets,
             base,
+            paths,
             repository,
         };
         let imported = import.take(&bundle).await?;

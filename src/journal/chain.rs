@@ -5,7 +5,7 @@
 //! not implemented: no event holds one.) So an entry that was changed, left out, added or moved breaks the chain at its
 //! place. The text holds a hash of the entry's notices too, so the same is true of what others are told; not of whether
 //! and when they were (`settled_at_ms`, `dropped_why`). Whoever removes the last entries, or writes all hashes anew from some place on, is found only by comparing
-//! the head with one that was kept elsewhere.
+//! the head with one that was kept elsewhere, such as in a pull request.
 
 use bzzz_actors::ports::journal::{Entry, Recorded, Seq};
 use bzzz_actors::task::{Epoch, InvalidName, NodeId, TaskEvent, TaskId};

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use bzzz_actors::ports::journal::Seq;
-use bzzz_actors::task::{BlobRef, TaskEvent};
+use bzzz_actors::task::{BlobRef, CheckResult, JournalHead, TaskEvent};
 use rusqlite::{Connection, Row};
 
 use super::blobs::Blobs;
@@ -21,10 +21,24 @@ pub struct VerifyReport {
     pub blobs: u64,
 }
 
-/// Everything: the entries, and the blobs that they name.
-pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyReport, VerifyError> {
+/// Everything: the entries, and the blobs that they name; and that the entry `kept` is among them.
+pub(super) fn verify(
+    connection: &Connection,
+    blobs: &Blobs,
+    kept: Option<&JournalHead>,
+) -> Result<VerifyReport, VerifyError> {
     let mut seen = std::collections::HashSet::new();
     let head = entries(connection, |raw| {
+        if let Some(kept) = kept.filter(|kept| kept.entry == raw.seq && kept.hash != raw.hash.to_hex()) {
+            return Err(wrong(
+                raw.seq,
+                format!(
+                    "has the hash {} and not {}: the journal is another one",
+                    raw.hash.to_hex(),
+                    kept.hash
+                ),
+            ));
+        }
         let recorded = raw.recorded().map_err(|why| wrong(raw.seq, why))?;
         for blob in blobs_of(&recorded.event) {
             if seen.insert(blob.clone()) {
@@ -33,6 +47,9 @@ pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyRep
         }
         Ok(())
     })?;
+    if let Some(kept) = kept.filter(|kept| kept.entry > head.seq) {
+        return Err(wrong(kept.entry, format!("is missing: the last one is {}", head.seq)));
+    }
     Ok(VerifyReport { entries: head.seq, head_hash: head.hash.to_hex(), blobs: seen.len() as u64 })
 }
 
@@ -136,14 +153,19 @@ fn wrong(seq: u64, why: impl Display) -> VerifyError {
     VerifyError { seq: Seq(seq), why: why.to_string() }
 }
 
+fn whole_outputs(results: &[CheckResult]) -> impl Iterator<Item = &BlobRef> {
+    results.iter().filter_map(|result| result.outcome.whole.as_ref())
+}
+
 /// Every blob that an event names. Without a wildcard: the compiler asks whoever adds an event.
 fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
     match event {
         TaskEvent::CommandFinished { outcome, .. } => outcome.whole.iter().collect(),
         TaskEvent::Checkpointed { produced } | TaskEvent::WorkProduced { produced } => vec![&produced.diff],
         TaskEvent::Escalated { saved, .. } => saved.iter().map(|saved| &saved.diff).collect(),
-        TaskEvent::ChecksFinished { results, .. } => {
-            results.iter().filter_map(|result| result.outcome.whole.as_ref()).collect()
+        TaskEvent::Prepared { setup, .. } => whole_outputs(setup).collect(),
+        TaskEvent::ChecksFinished { results, setup, .. } => {
+            whole_outputs(setup).chain(whole_outputs(results)).collect()
         }
         TaskEvent::CleanedUp { diff } => diff.iter().collect(),
         TaskEvent::Found { .. }
@@ -153,7 +175,6 @@ fn blobs_of(event: &TaskEvent) -> Vec<&BlobRef> {
         | TaskEvent::LeaseIntended { .. }
         | TaskEvent::LeaseRenewed { .. }
         | TaskEvent::LeaseLost { .. }
-        | TaskEvent::Prepared { .. }
         | TaskEvent::SandboxLost { .. }
         | TaskEvent::Connected { .. }
         | TaskEvent::ConnectionsOmitted { .. }

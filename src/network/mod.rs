@@ -1,5 +1,5 @@
-//! The network of sandboxes whose repository the operator gave an allow-list: a proxy in the node's process, behind a unix
-//! socket of each sandbox's own.
+//! The network of sandboxes whose repository the operator gave an allow-list, or let choose from one: a proxy in the node's
+//! process, behind a unix socket of each sandbox's own.
 //!
 //! A sandbox has no network interface either way. The folder of the socket is mounted into it, read only, and sandboxd relays a
 //! port of its loopback interface there. `proxy` decides, by the operator's list alone: HTTP CONNECT to port 443 of an exact

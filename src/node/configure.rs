@@ -5,10 +5,11 @@ use bzzz_actors::node::NodeConfig;
 use bzzz_actors::outbox::OutboxPace;
 use bzzz_actors::reasoner_actor::{ModelChoice, ModelRole, ModelRoute};
 use bzzz_actors::task::life::Limits;
+use bzzz_actors::task::{RepositoryRules, Rules};
 use bzzz_actors::task_runner::Pace;
 use std::time::Duration;
 
-use crate::settings::{self, Settings};
+use crate::settings::{self, Sandbox, Settings};
 
 /// The pause before something that failed within a task is tried again; doubles up to a minute.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -49,12 +50,14 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
             command_timeout: sandbox.command_timeout.get(),
             longest_command: sandbox.longest_command.get(),
             check_timeout: task.check_timeout.get(),
+            setup_timeout: sandbox.setup_timeout.get(),
             wall_time: task.wall_time.get(),
             review_interval: forge.poll_interval.get(),
             max_export_bytes: sandbox.export_cap.bytes(),
             retry_min: RETRY_MIN,
             retry_max: RETRY_MAX,
         },
+        rules: rules(sandbox),
         choice: ModelChoice {
             names: model.names.clone(),
             routes: model.route.iter().map(route).collect(),
@@ -80,6 +83,35 @@ fn route(route: &settings::ModelRoute) -> ModelRoute {
         settings::ModelRole::Review => ModelRole::Review,
     });
     ModelRoute { role, label: route.label.clone(), names: route.names.clone() }
+}
+
+/// What counts of repositories' own files.
+fn rules(sandbox: &Sandbox) -> Rules {
+    let of_repository = sandbox.repository.iter().map(|repository| {
+        let rules = RepositoryRules {
+            allowed_hosts: repository.allow_hosts.iter().map(ToString::to_string).collect(),
+            checks: repository.checks.clone(),
+            setup: repository.setup.clone(),
+            paths: repository.paths.clone(),
+            instructions: repository.instructions.clone(),
+            ..general_rules(&sandbox.with(repository))
+        };
+        (repository.name.to_string().to_ascii_lowercase(), rules)
+    });
+    Rules {
+        general: general_rules(sandbox),
+        of_repository: of_repository.collect(),
+        max_setup: as_usize(sandbox.max_setup),
+    }
+}
+
+fn general_rules(sandbox: &Sandbox) -> RepositoryRules {
+    RepositoryRules {
+        image: sandbox.image.clone(),
+        choosable_images: sandbox.choosable_images.clone(),
+        askable_hosts: sandbox.askable_hosts.iter().map(ToString::to_string).collect(),
+        ..RepositoryRules::default()
+    }
 }
 
 /// The settings' counts are small and checked.

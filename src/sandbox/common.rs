@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use bzzz_actors::ports::sandbox::{SandboxError, SandboxSpec};
+use bzzz_actors::ports::sandbox::{SandboxChoice, SandboxError, SandboxSpec};
 use bzzz_actors::task::RepoId;
+
+use crate::network::HostName;
 
 /// The user and the group that commands run as, and their name.
 pub(crate) const USER_ID: u32 = 1000;
@@ -70,6 +72,20 @@ pub(crate) fn of_repository(repo: &RepoId, error: SandboxError) -> SandboxError 
     }
 }
 
+/// Adds the hosts that a repository chose.
+///
+/// # Errors
+/// `Misconfigured` when one is no host's name, which none is that an operator could write down.
+pub(crate) fn allow_chosen(allowed: &mut Vec<HostName>, choice: &SandboxChoice) -> Result<(), SandboxError> {
+    for host in &choice.hosts {
+        let host: HostName = host.parse().map_err(SandboxError::Misconfigured)?;
+        if !allowed.contains(&host) {
+            allowed.push(host);
+        }
+    }
+    Ok(())
+}
+
 /// The sandbox of `spec`, always the same.
 pub(crate) fn name(spec: &SandboxSpec) -> String {
     format!("bzzz-{}-{}-e{}-{}", spec.node, spec.task.slug(), spec.epoch, spec.purpose.as_str())
@@ -81,6 +97,18 @@ mod tests {
     use bzzz_actors::task::Epoch;
 
     use super::*;
+
+    #[test]
+    fn chosen_hosts_come_to_those_that_are_allowed_once_each() {
+        let mut allowed: Vec<HostName> = vec!["crates.io".parse().unwrap()];
+        let choice = |hosts: &[&str]| {
+            let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            SandboxChoice { image: None, hosts }
+        };
+        allow_chosen(&mut allowed, &choice(&["a.example", "crates.io", "a.example"])).unwrap();
+        assert_eq!(allowed.iter().map(HostName::as_str).collect::<Vec<_>>(), ["crates.io", "a.example"]);
+        assert!(matches!(allow_chosen(&mut allowed, &choice(&["*"])), Err(SandboxError::Misconfigured(_))));
+    }
 
     #[test]
     fn a_name_is_one_that_docker_takes() {

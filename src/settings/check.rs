@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use bzzz_actors::task::repository_policy::{self, PolicyError};
 use sandboxd::MAX_CAPTURE_BYTES;
 
 use super::known::{REPOSITORIES, ROUTES, SERVERS};
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
 use super::sections::{
-    Claims, Escalation, Forge, Hive, Model, Node, Outbox, Provider, Sandbox, SandboxBackend, Settings, Task,
+    Claims, Escalation, Forge, Hive, Model, Node, Outbox, Provider, RepositorySandbox, Sandbox,
+    SandboxBackend, Settings, Task,
 };
 use super::units::{HumanDuration, HumanSize};
 use crate::docker::{self, Address, AddressError};
@@ -215,17 +217,31 @@ fn check_sandbox(checks: &mut Checks<'_>, sandbox: &Sandbox) {
     checks.within("sandbox.command_timeout", sandbox.command_timeout, secs(1), secs(HOUR_S));
     checks.within("sandbox.longest_command", sandbox.longest_command, secs(1), secs(HOUR_S));
     checks.within("sandbox.output_cap", sandbox.output_cap, kib(4), u64::from(MAX_CAPTURE_BYTES).into());
+    checks.within("sandbox.max_setup", sandbox.max_setup, 0, 50);
+    checks.within("sandbox.setup_timeout", sandbox.setup_timeout, secs(1), secs(HOUR_S));
     checks.within("sandbox.export_cap", sandbox.export_cap, kib(64), kib(1 << 20));
     check_repositories(checks, sandbox, is_good);
+}
+
+fn is_image(image: &str) -> bool {
+    let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
+    !image.is_empty() && image.len() <= 255 && image.chars().all(is_sign)
 }
 
 /// What may be different for a repository. `place` is what stands before a key.
 fn check_limits(checks: &mut Checks<'_>, place: &str, sandbox: &Sandbox) {
     let key = |name: &str| format!("{place}.{name}");
-    checks.text(&key("image"), &sandbox.image, "the name of an image, such as \"bzzz-sandbox:1\"", |image| {
-        let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
-        !image.is_empty() && image.len() <= 255 && image.chars().all(is_sign)
-    });
+    checks.text(&key("image"), &sandbox.image, "the name of an image, such as \"bzzz-sandbox:1\"", is_image);
+    let images = &sandbox.choosable_images;
+    checks.require(
+        &[&key("choosable_images")],
+        images.iter().all(|image| is_image(image)),
+        format!("is {images:?}"),
+        "allowed: names of images, such as [\"bzzz-sandbox-rust:1\"]",
+    );
+    let count = sandbox.askable_hosts.len();
+    let allowed = format!("allowed: at most {MAX_HOSTS}");
+    checks.require(&[&key("askable_hosts")], count <= MAX_HOSTS, format!("names {count} hosts"), allowed);
     let runtime = sandbox.runtime.as_deref().unwrap_or("runc");
     checks.text(&key("runtime"), runtime, "the name of a runtime", |name| {
         let is_sign = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
@@ -268,10 +284,42 @@ fn check_repositories(checks: &mut Checks<'_>, sandbox: &Sandbox, is_good: bool)
         let what = format!("names {count} hosts");
         let key = format!("{place}.allow_hosts");
         checks.require(&[&key], count <= MAX_HOSTS, what, format!("allowed: at most {MAX_HOSTS}"));
+        check_policy(checks, &place, repository, sandbox.max_setup);
         if is_good {
             check_limits(checks, &place, &sandbox.with(repository));
         }
     }
+}
+
+/// What counts in place of the repository's own file is held to the same rules.
+fn check_policy(checks: &mut Checks<'_>, place: &str, repository: &RepositorySandbox, max_setup: u32) {
+    let mut judge = |judged: Result<(), PolicyError>| {
+        if let Err(error) = judged {
+            let problem = error.problem();
+            let (key, what) = problem.split_once(": ").unwrap_or(("", problem));
+            checks.require(
+                &[&format!("{place}.{key}")],
+                false,
+                what,
+                "allowed: what .bzzz.toml may have there",
+            );
+        }
+    };
+    let RepositorySandbox { checks: own, setup, paths, instructions, .. } = repository;
+    judge(repository_policy::checks(own.clone().unwrap_or_default()).map(drop));
+    judge(repository_policy::commands("setup", setup.clone().unwrap_or_default()).map(drop));
+    judge(repository_policy::instructions(instructions.clone().unwrap_or_default()).map(drop));
+    let paths = paths.iter().flatten().map(ToString::to_string).collect();
+    judge(repository_policy::paths(paths).map(drop));
+    let count = setup.as_ref().map_or(0, Vec::len);
+    let what = format!("has {count} commands");
+    let holds = u32::try_from(count).is_ok_and(|count| count <= max_setup);
+    checks.require(
+        &[&format!("{place}.setup")],
+        holds,
+        what,
+        format!("allowed: sandbox.max_setup, {max_setup}"),
+    );
 }
 
 fn check_task(checks: &mut Checks<'_>, task: &Task) {

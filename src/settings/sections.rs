@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bzzz_actors::task::{NodeId, RepoId};
+use bzzz_actors::task::{NodeId, PathPattern, RepoId};
 use serde::{Deserialize, Serialize};
 
 use super::address::HttpUrl;
@@ -189,10 +189,15 @@ pub struct Sandbox {
     pub longest_command: HumanDuration,
     pub output_cap: HumanSize,
     pub export_cap: HumanSize,
+    pub choosable_images: Vec<String>,
+    pub askable_hosts: Vec<HostName>,
+    pub max_setup: u32,
+    pub setup_timeout: HumanDuration,
     pub repository: Vec<RepositorySandbox>,
 }
 
-/// What the operator decides otherwise for the sandboxes of one repository. What is not given is as in [`Sandbox`].
+/// What the operator decides otherwise for one repository: its sandboxes, where not given as in [`Sandbox`], and what counts
+/// in place of its own file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositorySandbox {
@@ -216,6 +221,18 @@ pub struct RepositorySandbox {
     pub tmp_size: Option<HumanSize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_size: Option<HumanSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choosable_images: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub askable_hosts: Option<Vec<HostName>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<PathPattern>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
 }
 
 impl Sandbox {
@@ -230,6 +247,8 @@ impl Sandbox {
             work_size: repository.work_size.unwrap_or(self.work_size),
             tmp_size: repository.tmp_size.unwrap_or(self.tmp_size),
             home_size: repository.home_size.unwrap_or(self.home_size),
+            choosable_images: repository.choosable_images.as_ref().unwrap_or(&self.choosable_images).clone(),
+            askable_hosts: repository.askable_hosts.as_ref().unwrap_or(&self.askable_hosts).clone(),
             ..self.clone()
         }
     }

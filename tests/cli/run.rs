@@ -169,7 +169,12 @@ fn a_node_works_with_the_apiary_by_the_configuration_that_it_prints() {
     let list = beside(&["tasks", "list"]);
     assert_eq!(list.matches("/pull/2").count(), 3, "{list}");
     assert!(beside(&["tasks", "diff", "meadow/tally#1"]).contains("+++ b/tally/split.py"));
-    assert!(beside(&["audit", "verify"]).contains("are what was recorded"));
+    let verified = beside(&["audit", "verify"]);
+    assert!(verified.contains("are what was recorded"), "{verified}");
+    let entry = verified.split_once(" entries").unwrap().0.rsplit(' ').next().unwrap();
+    let kept = format!("{entry}:{}", verified.rsplit(' ').next().unwrap());
+    let holds = beside(&["audit", "verify", "--holds", &kept]);
+    assert!(holds.contains(&format!("; entry {entry} has the hash ")), "{holds}");
 
     run.signal("TERM");
     assert_eq!(run.until_end(), OK, "{}", run.text());

@@ -49,7 +49,7 @@ impl Stage {
     }
 
     pub(crate) async fn import(&self, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
-        self.node.import(&task(), &self.sandbox.base, bundle).await
+        self.node.import(&task(), &self.sandbox.base, bundle, &[]).await
     }
 
     /// Imports, sees it refused with these words, that nothing of it was kept, and that the node takes honest work.
@@ -78,7 +78,7 @@ impl Stage {
         let honest = honest.await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.node.import(&other, base, bundle_of_bytes(honest)).await {
+            match self.node.import(&other, base, bundle_of_bytes(honest), &[]).await {
                 Ok(taken) => return assert_eq!(taken.files, 1),
                 // Some of these nodes give little time, and this machine may be busy.
                 Err(error) if error.to_string().contains("takes more than") && Instant::now() < deadline => {}

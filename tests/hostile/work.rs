@@ -163,7 +163,7 @@ impl Bench<'_> {
             Err(SandboxError::Refused(text)) => return Err(text),
             Err(other) => panic!("{other}"),
         };
-        match self.node.import(&task(), &self.base, bundle).await {
+        match self.node.import(&task(), &self.base, bundle, &[]).await {
             Ok(tree) => {
                 Ok(tree.diff.lines().filter(|it| it.starts_with("diff ")).map(str::to_owned).collect())
             }

@@ -22,6 +22,8 @@ mod issues;
 mod model;
 mod network;
 mod people;
+mod policy;
+mod proposal;
 mod replies;
 mod stage;
 mod story;

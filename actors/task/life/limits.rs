@@ -5,6 +5,9 @@
 
 use super::{Phase, Task};
 
+/// Of a command in a reason.
+const MAX_COMMAND_CHARS: usize = 200;
+
 /// Reaching one is a failure with the diff kept, never a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -40,6 +43,16 @@ impl Default for Limits {
 }
 
 impl Task {
+    /// What kept the checks from being run at all.
+    fn failed_setup(&self) -> Option<String> {
+        let failed = self.checked.as_ref()?.setup.iter().find(|result| !result.passed())?;
+        let command: String = failed.command.chars().take(MAX_COMMAND_CHARS).collect();
+        Some(format!(
+            "the repository's setup failed, so no check ran: `{command}` ({})",
+            failed.outcome.ending
+        ))
+    }
+
     /// Why the task must not go on, if it must not.
     pub fn reached(&self, limits: &Limits) -> Option<String> {
         if !self.phase.needs_lease() {
@@ -52,7 +65,8 @@ impl Task {
             return Some(format!("{} replies in a row were not usable", self.malformed_in_row));
         }
         if self.check_rounds >= limits.max_check_rounds {
-            let why = self.refused.as_ref().map(|why| format!("; the last time: {why}")).unwrap_or_default();
+            let why = self.refused.clone().or_else(|| self.failed_setup());
+            let why = why.map(|why| format!("; the last time: {why}")).unwrap_or_default();
             let rounds = self.check_rounds;
             return Some(format!("the work was refused or failed its checks {rounds} times{why}"));
         }

@@ -7,7 +7,7 @@ use proptest::strategy::ValueTree;
 use super::{Effect, End, Limits, Phase, Task};
 use crate::task::{
     Base, CheckResult, ConnectionOutcome, Ending, Epoch, Issue, IssueState, ModelUse, Observed, Produced,
-    PullRequestRef, Sha, Step, TaskEvent,
+    PullRequestRef, Sha, Step, TaskEvent, Terms,
 };
 
 fn sha(digit: u8) -> Sha {
@@ -56,6 +56,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
                 updated_at: text(),
             },
             branch: None,
+            labelled_by: Some(text()),
         },
         1 => TaskEvent::ClaimIntended { epoch: task.epoch.next(), lease: sha(digit) },
         2 => TaskEvent::Claimed { epoch: task.epoch, lease: sha(digit) },
@@ -67,6 +68,8 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             checks: vec![text()],
             sandbox: text(),
             hosts: vec![],
+            terms: Terms::default(),
+            setup: vec![],
         },
         8 => TaskEvent::SandboxLost { why: text() },
         9 => TaskEvent::PlanDrafted { plan: text(), usage: ModelUse::default() },
@@ -82,9 +85,10 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             tree: sha(digit),
             results: vec![CheckResult { command: text(), outcome: observed(i32::from(pick - 18)) }],
             hosts: vec![],
+            setup: vec![],
         },
         20 => TaskEvent::LeaseIntended { lease: sha(digit), commit: None },
-        21 => TaskEvent::Published { commit: sha(digit) },
+        21 => TaskEvent::Published { commit: sha(digit), at: None },
         22 => TaskEvent::PullRequestOpened { pull_request: PullRequestRef { number: 2, url: text() } },
         23 => TaskEvent::PullRequestMerged,
         24 => TaskEvent::Advised { advice: vec![] },
@@ -271,7 +275,9 @@ proptest! {
                 if loses_sandbox {
                     task = task.step(&TaskEvent::SandboxLost { why: String::new() }).0;
                     let base = Base { branch: String::new(), commit: sha(0) };
-                    task = task.step(&TaskEvent::Prepared { base, checks: vec![], sandbox: String::new(), hosts: vec![] }).0;
+                    let (checks, hosts, setup, terms) = Default::default();
+                    let sandbox = String::new();
+                    task = task.step(&TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup }).0;
                 }
             }
             let reason = task.reached(&limits);
@@ -339,6 +345,8 @@ fn the_straight_way() {
             checks: vec!["make test".into()],
             sandbox: "box".into(),
             hosts: vec![],
+            terms: Terms::default(),
+            setup: vec![],
         },
         TaskEvent::PlanDrafted { plan: "1. fix it".into(), usage: ModelUse::default() },
         TaskEvent::PlanSettled { reviews: vec![] },
@@ -346,10 +354,10 @@ fn the_straight_way() {
         TaskEvent::CommandFinished { step: 1, outcome: observed(0) },
         replied(Step::Done { title: "t".into(), body: "b".into() }),
         TaskEvent::WorkProduced { produced: produced(2) },
-        TaskEvent::ChecksFinished { tree: sha(2), results: vec![], hosts: vec![] },
+        TaskEvent::ChecksFinished { tree: sha(2), results: vec![], hosts: vec![], setup: vec![] },
         replied(Step::Done { title: "t".into(), body: "b".into() }),
         TaskEvent::WorkProduced { produced: produced(2) },
-        TaskEvent::Published { commit: sha(0) },
+        TaskEvent::Published { commit: sha(0), at: None },
         TaskEvent::PullRequestOpened { pull_request: PullRequestRef { number: 2, url: "u".into() } },
         TaskEvent::PullRequestMerged,
         TaskEvent::CleanedUp { diff: None },

@@ -1,7 +1,8 @@
 //! A task's state: what its events fold to.
 
 use crate::task::{
-    Base, CheckResult, Epoch, Issue, ModelUse, Produced, PullRequestRef, Review, Sha, TaskEvent, TaskId,
+    Base, CheckResult, Epoch, Issue, ModelUse, Produced, Publication, PullRequestRef, Review, Sha, TaskEvent,
+    TaskId, Terms,
 };
 
 use super::{Circling, Phase};
@@ -21,11 +22,13 @@ pub struct Checked {
     pub results: Vec<CheckResult>,
     /// The hosts that they could connect to.
     pub hosts: Vec<String>,
+    /// What set the sandbox up for them. After one that failed no check ran.
+    pub setup: Vec<CheckResult>,
 }
 
 impl Checked {
     pub fn passed(&self) -> bool {
-        self.results.iter().all(CheckResult::passed)
+        self.setup.iter().chain(&self.results).all(CheckResult::passed)
     }
 }
 
@@ -36,13 +39,17 @@ pub struct Task {
     pub issue: Option<Issue>,
     /// What to work from, if it is not the default branch.
     pub branch: Option<String>,
+    /// Who set the label on whose word the issue was taken.
+    pub labelled_by: Option<String>,
     /// The epoch of this node's last claim; 0 before the first.
     pub epoch: Epoch,
     /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
     pub holds_lease: bool,
     pub base: Option<Base>,
-    /// The commands of `.bzzz.toml` at the base that must pass.
+    /// The commands that must pass, of `.bzzz.toml` at the base or the operator's.
     pub checks: Vec<String>,
+    /// What else of the two the task works by.
+    pub terms: Terms,
     /// The backend's name for the sandbox where the model works, while one stands with the code in it, as far as the
     /// events tell: only then may one that is found be taken for it.
     pub sandbox: Option<String>,
@@ -74,6 +81,8 @@ pub struct Task {
     /// The model has seen its own diff with the checks passed, and is to say `done` again.
     pub looked_at_diff: bool,
     pub published: Option<Sha>,
+    /// What the pull request tells of the moment in which that was.
+    pub publication: Option<Publication>,
     pub pull_request: Option<PullRequestRef>,
     /// The commit on which continuous integration has ended, and what failed.
     pub ci: Option<(Sha, Vec<String>)>,
@@ -88,10 +97,12 @@ impl Task {
             phase: Phase::Unclaimed,
             issue: None,
             branch: None,
+            labelled_by: None,
             epoch: Epoch(0),
             holds_lease: false,
             base: None,
             checks: Vec::new(),
+            terms: Terms::default(),
             sandbox: None,
             plan: None,
             reviews: Vec::new(),
@@ -113,6 +124,7 @@ impl Task {
             checked: None,
             looked_at_diff: false,
             published: None,
+            publication: None,
             pull_request: None,
             ci: None,
             usage: ModelUse::default(),
@@ -127,6 +139,11 @@ impl Task {
     /// The checks have passed on this very tree.
     pub fn has_passed(&self, tree: &Sha) -> bool {
         self.checked.as_ref().is_some_and(|checked| checked.tree == *tree && checked.passed())
+    }
+
+    /// Nothing has been run to prove the work: the repository names no checks.
+    pub fn is_unchecked(&self) -> bool {
+        self.checked.as_ref().is_none_or(|checked| checked.results.is_empty())
     }
 
     /// The sandbox where the model works is there, as far as the events tell, and there is use for what is in it.

@@ -49,9 +49,10 @@ impl Task {
     fn note(&mut self, event: &TaskEvent) -> Option<Phase> {
         use TaskEvent as E;
         match (&self.phase, event) {
-            (phase, E::Found { issue, branch }) if phase.is_resting() => {
+            (phase, E::Found { issue, branch, labelled_by }) if phase.is_resting() => {
                 let (id, epoch) = (self.id.clone(), self.epoch);
-                *self = Self { epoch, issue: Some(issue.clone()), branch: branch.clone(), ..Self::new(id) };
+                let (branch, labelled_by) = (branch.clone(), labelled_by.clone());
+                *self = Self { epoch, issue: Some(issue.clone()), branch, labelled_by, ..Self::new(id) };
                 None
             }
             (Phase::Unclaimed | Phase::Claiming { .. }, E::ClaimIntended { epoch, lease })
@@ -66,11 +67,12 @@ impl Task {
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
 
-            (Phase::Preparing, E::Prepared { base, checks, sandbox, .. }) => {
+            (Phase::Preparing, E::Prepared { base, checks, sandbox, terms, .. }) => {
                 self.base = Some(base.clone());
                 self.sandbox = Some(sandbox.clone());
                 self.has_unsaved = false;
                 self.checks.clone_from(checks);
+                self.terms.clone_from(terms);
                 Some(self.after_preparing())
             }
             (phase, E::SandboxLost { .. }) if *phase == Phase::Preparing || phase.needs_work_sandbox() => {
@@ -121,16 +123,17 @@ impl Task {
                 self.check_rounds += 1;
                 Some(self.thinks_on(event, stuck_question("done")))
             }
-            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts })
+            (Phase::Checking { tree }, E::ChecksFinished { tree: checked, results, hosts, setup })
                 if tree == checked =>
             {
-                self.checked =
-                    Some(Checked { tree: checked.clone(), results: results.clone(), hosts: hosts.clone() });
+                let (results, hosts, setup) = (results.clone(), hosts.clone(), setup.clone());
+                self.checked = Some(Checked { tree: checked.clone(), results, hosts, setup });
                 Some(self.after_checks(checked.clone(), event))
             }
 
-            (Phase::Publishing { .. }, E::Published { commit }) => {
+            (Phase::Publishing { .. }, E::Published { commit, at }) => {
                 self.published = Some(commit.clone());
+                self.publication.clone_from(at);
                 self.holds_lease = false;
                 Some(Phase::Proposing)
             }

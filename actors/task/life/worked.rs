@@ -38,7 +38,7 @@ fn is_worked_on(task: &Task) -> bool {
 mod tests {
     use super::*;
     use crate::ports::journal::Seq;
-    use crate::task::{Base, ConnectionOutcome, Epoch, Issue, IssueState, Sha};
+    use crate::task::{Base, ConnectionOutcome, Epoch, Issue, IssueState, Sha, Terms};
 
     fn id() -> TaskId {
         "a/b#1".parse().unwrap()
@@ -66,7 +66,7 @@ mod tests {
             url: String::new(),
             updated_at: String::new(),
         };
-        TaskEvent::Found { issue, branch: None }
+        TaskEvent::Found { issue, branch: None, labelled_by: None }
     }
 
     fn claimed(at_s: u64) -> Vec<(u64, TaskEvent)> {
@@ -80,7 +80,14 @@ mod tests {
 
     fn prepared() -> TaskEvent {
         let base = Base { branch: "main".into(), commit: "b".repeat(40).parse().unwrap() };
-        TaskEvent::Prepared { base, checks: vec![], sandbox: "box".into(), hosts: vec![] }
+        TaskEvent::Prepared {
+            base,
+            checks: vec![],
+            sandbox: "box".into(),
+            hosts: vec![],
+            terms: Terms::default(),
+            setup: vec![],
+        }
     }
 
     #[test]

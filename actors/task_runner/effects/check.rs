@@ -1,7 +1,8 @@
 //! The repository's checks on the produced tree.
 
+use crate::ports::journal::JournalError;
 use crate::ports::sandbox::SandboxError;
-use crate::sandbox_actor::{ChecksRun, RunChecks};
+use crate::sandbox_actor::{ChecksRun, CommandRun, RunChecks};
 use crate::task::{CheckResult, Sha, TaskEvent};
 
 use super::{Carried, Ended, Tools, stalled};
@@ -16,10 +17,11 @@ impl Tools {
         let checks = RunChecks {
             epoch: self.task.epoch,
             code,
+            set_up: self.set_up(&self.task.terms),
             commands: self.task.checks.clone(),
             timeout: bench.pace.check_timeout,
         };
-        let ChecksRun { hosts, runs } = match self.deps.sandbox.send(checks).await? {
+        let ChecksRun { hosts, setup, runs } = match self.deps.sandbox.send(checks).await? {
             Ok(ran) => ran,
             // Nothing of the task's own was in it: the checks run again in another.
             Err(SandboxError::Lost(why)) => {
@@ -27,10 +29,16 @@ impl Tools {
             }
             Err(error) => return Err(error.into()),
         };
+        let (setup, results) = (self.results(setup).await?, self.results(runs).await?);
+        Ok(TaskEvent::ChecksFinished { tree: tree.clone(), results, hosts, setup })
+    }
+
+    /// The outcomes of commands that are not the model's, as the journal keeps them.
+    pub(super) async fn results(&self, runs: Vec<CommandRun>) -> Result<Vec<CheckResult>, JournalError> {
         let mut results = Vec::with_capacity(runs.len());
         for run in runs {
             results.push(CheckResult { command: run.command, outcome: self.observed(&run.outcome).await? });
         }
-        Ok(TaskEvent::ChecksFinished { tree: tree.clone(), results, hosts })
+        Ok(results)
     }
 }

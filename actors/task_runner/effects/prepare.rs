@@ -1,8 +1,9 @@
-//! A sandbox with the code in it.
+//! A sandbox with the code in it, set up as the repository asks.
 
-use crate::sandbox_actor::{Open, Opened};
+use crate::ports::sandbox::SandboxChoice;
+use crate::sandbox_actor::{Open, Opened, SetUp};
 use crate::task::repository_policy::{self, RepositoryPolicy};
-use crate::task::{Base, TaskEvent};
+use crate::task::{Base, TaskEvent, Terms};
 
 use super::{Carried, Ended, Tools};
 
@@ -20,11 +21,22 @@ impl Tools {
             }
             None => RepositoryPolicy::default(),
         };
+        let (checks, terms) =
+            bench.rules.judge(&id.repo, policy).map_err(|error| Ended::GivenUp(error.to_string()))?;
         let tree = self.task.saved.as_ref().map(|it| &it.tree);
         let code = bench.code.code_in(id, &base.commit, tree).await?;
-        let Opened { name: sandbox, hosts } =
-            self.deps.sandbox.send(Open { epoch: self.task.epoch, code }).await??;
-        Ok(TaskEvent::Prepared { base, checks: policy.checks, sandbox, hosts })
+        let open = Open { epoch: self.task.epoch, code, set_up: self.set_up(&terms) };
+        let Opened { name: sandbox, hosts, setup } = self.deps.sandbox.send(open).await??;
+        // One that failed is the model's to know and no end of the task: the issue may be about that very thing, and of the
+        // checks' sandbox it is a failure like that of a check.
+        let setup = self.results(setup).await?;
+        Ok(TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup })
+    }
+
+    /// What the terms have done to each new sandbox of the task.
+    pub(super) fn set_up(&self, terms: &Terms) -> SetUp {
+        let choice = SandboxChoice { image: terms.image.clone(), hosts: terms.network.clone() };
+        SetUp { choice, commands: terms.setup.clone(), timeout: self.deps.bench.pace.setup_timeout }
     }
 
     async fn newest_base(&self) -> Result<Base, Ended> {

@@ -10,7 +10,7 @@ use crate::antennae::DiscussPlan;
 use crate::ports::code::CodeError;
 use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
-use crate::ports::sandbox::{CommandOutcome, SandboxError, WorkBundle};
+use crate::ports::sandbox::{CommandOutcome, SandboxChoice, SandboxError, WorkBundle};
 use crate::reasoner_actor::{Answered, DraftPlan, Next, NextStep, ReasonerError, observation};
 use crate::sandbox_actor::{Adopt, ExportChanges, Recall, Run};
 use crate::task::text::head_and_tail;
@@ -97,7 +97,11 @@ impl Tools {
         if self.task.sandbox.is_none() {
             return lost("the task has no sandbox");
         }
-        match self.deps.sandbox.send(Adopt { epoch: self.task.epoch }).await?? {
+        let (repo, terms) = (&self.task.id.repo, &self.task.terms);
+        // What the operator has taken back since is not opened again.
+        let hosts = self.deps.bench.rules.still_askable(repo, &terms.network);
+        let choice = SandboxChoice { image: terms.image.clone(), hosts };
+        match self.deps.sandbox.send(Adopt { epoch: self.task.epoch, choice }).await?? {
             true => Ok(()),
             false => lost("it was gone when the node came back"),
         }
@@ -151,7 +155,7 @@ impl Tools {
     /// Checks a bundle, and takes its tree into the task's object store.
     pub(super) async fn imported(&self, base: &Base, bundle: WorkBundle) -> Result<Produced, NotSaved> {
         let (bench, id) = (&self.deps.bench, &self.task.id);
-        let imported = bench.code.import(id, &base.commit, bundle).await?;
+        let imported = bench.code.import(id, &base.commit, bundle, &self.task.terms.paths).await?;
         let diff = bench.log.put_blob(imported.diff.as_bytes()).await.map_err(Ended::from)?;
         Ok(Produced {
             tree: imported.tree,

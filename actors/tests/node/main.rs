@@ -10,6 +10,8 @@ mod leases;
 mod main_job;
 mod models;
 mod panics;
+mod policy;
+mod proposal;
 mod reasoning;
 mod restarts;
 mod returns;

@@ -85,7 +85,7 @@ async fn work(fixture: &Fixture, node: &Git, name: &str) -> Sha {
     let code = node.code_in(&task(), &base, None).await.unwrap();
     let sandbox = fixture.sandbox(name, &code);
     sandbox.write("src/fins.rs", format!("// by {name}\n"));
-    let imported = node.import(&task(), &base, sandbox.export()).await.unwrap();
+    let imported = node.import(&task(), &base, sandbox.export(), &[]).await.unwrap();
     node.commit(&task(), &base, &imported.tree, "Add fins").await.unwrap()
 }
 

@@ -26,7 +26,7 @@ async fn work_goes_out_comes_back_and_becomes_the_same_commit_each_time() {
     std::fs::remove_file(sandbox.tree.join("LIESMICH")).unwrap();
     std::os::unix::fs::symlink("../README.md", sandbox.tree.join("src/readme")).unwrap();
     sandbox.write("bin", [0, 1, 2, 255]);
-    let imported = node.import(&task(), &base.commit, sandbox.export()).await.unwrap();
+    let imported = node.import(&task(), &base.commit, sandbox.export(), &[]).await.unwrap();
     assert_eq!((imported.files, imported.insertions, imported.deletions), (5, 4, 2));
     assert!(imported.diff.contains("+// fins\n"), "{}", imported.diff);
     assert_eq!(imported.tree.as_str(), sandbox.git(&["write-tree"]));
@@ -67,7 +67,7 @@ async fn earlier_imports_stay_for_a_node_that_dies_before_it_recorded_the_last_o
     let mut trees = Vec::new();
     for n in 0..5 {
         sandbox.write("n", format!("{n}\n"));
-        trees.push(node.import(&task(), &base, sandbox.export()).await.unwrap().tree);
+        trees.push(node.import(&task(), &base, sandbox.export(), &[]).await.unwrap().tree);
     }
     for tree in &trees[3..] {
         node.code_in(&task(), &base, Some(tree)).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_long_diff_is_cut_and_the_cut_is_said() {
     let base = node.refresh(&repo(), "main").await.unwrap().commit;
     let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
     sandbox.write("long", "a line of it\n".repeat(40_000));
-    let imported = node.import(&task(), &base, sandbox.export()).await.unwrap();
+    let imported = node.import(&task(), &base, sandbox.export(), &[]).await.unwrap();
     assert_eq!(imported.insertions, 40_000);
     assert!(imported.diff.len() < 270_000);
     assert!(

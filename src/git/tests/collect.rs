@@ -176,7 +176,7 @@ async fn only_unfinished_tasks_keep_their_stores() {
     for task in [&task(), &other] {
         let sandbox = fixture.sandbox(&task.slug(), &node.code_in(task, &base, None).await.unwrap());
         sandbox.write("n", "1\n");
-        node.import(task, &base, sandbox.export()).await.unwrap();
+        node.import(task, &base, sandbox.export(), &[]).await.unwrap();
     }
     let stores = || std::fs::read_dir(fixture.path("nodes/ann/tasks")).unwrap().count();
     assert_eq!(stores(), 2);

@@ -80,7 +80,7 @@ async fn an_old_lock_in_a_tasks_store_does_not_end_the_task() {
     let base = node.refresh(&repo(), "main").await.unwrap().commit;
     let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
     sandbox.write("n", "1\n");
-    let tree = node.import(&task(), &base, sandbox.export()).await.unwrap().tree;
+    let tree = node.import(&task(), &base, sandbox.export(), &[]).await.unwrap().tree;
     let lock = fixture.path("nodes/ann/tasks/acme.rocket.7/objects.git/refs/heads/work.lock");
     leave_lock(&lock, Duration::ZERO);
     assert!(node.code_in(&task(), &base, Some(&tree)).await.unwrap_err().is_retryable());

@@ -22,7 +22,7 @@ async fn stage(fixture: &Fixture) -> (Git, Sandbox) {
 }
 
 async fn refused(node: &Git, sandbox: &Sandbox) -> String {
-    match node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap_err() {
+    match node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap_err() {
         CodeError::Refused(text) => text,
         other => panic!("{other}"),
     }
@@ -43,7 +43,7 @@ async fn what_a_change_adds_is_told_with_its_place_and_not_shown() {
 
     sandbox.write("src/config.rs", format!("const TOKEN: &str = \"ghp_{}\";\n", "x".repeat(36)));
     sandbox.write("binary", "\0");
-    assert_eq!(node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap().files, 2);
+    assert_eq!(node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap().files, 2);
 }
 
 #[tokio::test]
@@ -54,9 +54,9 @@ async fn what_the_base_has_already_may_stay_and_move() {
     fixture.commit_and_push("A token of long ago");
     let (node, sandbox) = stage(&fixture).await;
     sandbox.write("fixture.txt", format!("another line\ntoken {token}\n"));
-    node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap();
+    node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap();
     git(&sandbox.tree, &["mv", "fixture.txt", "moved.txt"]);
-    node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap();
+    node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap();
     sandbox.write("moved.txt", format!("token {token}\ntoken {}\n", github_token("c")));
     assert!(refused(&node, &sandbox).await.contains("\"moved.txt\", line 2"));
 }
@@ -77,7 +77,7 @@ async fn what_moves_beside_large_files_that_go_is_known() {
     let sandbox = fixture.sandbox("s", &node.code_in(&task(), &base, None).await.unwrap());
     git(&sandbox.tree, &["rm", "--quiet", "data0", "data1", "data2"]);
     git(&sandbox.tree, &["mv", "z.txt", "moved.txt"]);
-    assert_eq!(node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap().files, 5);
+    assert_eq!(node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap().files, 5);
     sandbox.write("moved.txt", github_token("f"));
     assert!(refused(&node, &sandbox).await.contains("\"moved.txt\", line 1"));
 }
@@ -114,7 +114,7 @@ async fn a_commits_message_holds_none() {
     let fixture = Fixture::new();
     let (node, sandbox) = stage(&fixture).await;
     sandbox.write("new", "x");
-    let tree = node.import(&task(), &sandbox.base, sandbox.export()).await.unwrap().tree;
+    let tree = node.import(&task(), &sandbox.base, sandbox.export(), &[]).await.unwrap().tree;
     let message = format!("Use {OWN}\n\nCloses #7\n");
     assert_eq!(node.secret_in(&message).as_deref(), Some("the node's forge token"));
     let commit = node.commit(&task(), &sandbox.base, &tree, &message).await.unwrap();

@@ -34,6 +34,43 @@ fn a_repository_has_its_own_hosts_and_limits() {
 }
 
 #[test]
+fn what_repositories_may_ask_for_is_nothing_until_the_operator_says_so() {
+    let sandbox = Machine::with_file("").load().settings.sandbox;
+    assert_eq!((sandbox.choosable_images.len(), sandbox.askable_hosts.len(), sandbox.max_setup), (0, 0, 10));
+    let loaded = Machine::with_file(
+        "[sandbox]
+choosable_images = ['a:1']
+askable_hosts = ['A.example']
+[[sandbox.repository]]
+name = 'acme/rocket'
+choosable_images = ['b:1', 'c:1']
+checks = ['make test']
+setup = []
+paths = ['src/']
+instructions = 'Be kind.'
+[[sandbox.repository]]
+name = 'acme/tool'
+askable_hosts = []
+",
+    )
+    .load();
+    let sandbox = &loaded.settings.sandbox;
+    let [rocket, tool] = &sandbox.repository[..] else { panic!("{:?}", sandbox.repository) };
+    let hosts = |sandbox: &Sandbox| sandbox.askable_hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(sandbox.with(rocket).choosable_images, ["b:1", "c:1"]);
+    assert_eq!(hosts(&sandbox.with(rocket)), ["a.example"]);
+    assert_eq!(sandbox.with(tool).choosable_images, ["a:1"]);
+    assert_eq!(hosts(&sandbox.with(tool)), [""; 0]);
+    assert_eq!((rocket.setup.as_deref(), tool.setup.as_deref()), (Some(&[][..]), None));
+    assert_eq!(rocket.paths.as_ref().unwrap()[0].as_str(), "src/");
+
+    let shown = loaded.to_toml(false).unwrap();
+    let again = Machine::with_file(&shown).load().settings.sandbox;
+    assert_eq!(again.repository[0].checks, rocket.checks);
+    assert_eq!((&again.repository[0].setup, &again.repository[1].setup), (&rocket.setup, &tool.setup));
+}
+
+#[test]
 fn what_is_wrong_with_a_repository_is_told_with_its_name() {
     let wrong = |keys: &str| {
         let problems = Machine::with_file(&format!("[[sandbox.repository]]\n{keys}")).problems();
@@ -49,6 +86,14 @@ fn what_is_wrong_with_a_repository_is_told_with_its_name() {
         ("name = 'acme/rocket'\nmemory = '1 GiB'", "less than"),
         ("name = 'acme/rocket'\npids = 3", "16 to 65536"),
         ("name = 'acme/rocket'\nruntime = ''", "the name of a runtime"),
+        ("name = 'acme/rocket'\nchoosable_images = ['a b']", "names of images"),
+        ("name = 'acme/rocket'\naskable_hosts = ['localhost']", "not the name of a host"),
+        ("name = 'acme/rocket'\nchecks = ['']", "is empty"),
+        (
+            "name = 'acme/rocket'\nsetup = ['a','b','c','d','e','f','g','h','i','j','k']",
+            "sandbox.max_setup, 10",
+        ),
+        ("name = 'acme/rocket'\npaths = ['../x']", "not a path from the top"),
         ("name = 'acme/rocket'\n[[sandbox.repository]]\nname = 'Acme/Rocket'", "is there twice"),
     ] {
         let problem = wrong(keys);

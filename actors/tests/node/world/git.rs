@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, SeenLease, Swap};
 use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
 use bzzz_actors::ports::sandbox::WorkBundle;
-use bzzz_actors::task::{Base, NodeId, RepoId, Sha, TaskId};
+use bzzz_actors::task::{Base, NodeId, PathPattern, RepoId, Sha, TaskId};
 
 use super::Traps;
 
@@ -212,12 +212,22 @@ impl Code for MemoryGit {
         Ok(CodeIn { archive: PathBuf::new(), base: base.clone(), changes })
     }
 
-    async fn import(&self, _: &TaskId, _: &Sha, bundle: WorkBundle) -> Result<ImportedTree, CodeError> {
+    /// The one file that is ever changed is `log`.
+    async fn import(
+        &self,
+        _: &TaskId,
+        _: &Sha,
+        bundle: WorkBundle,
+        paths: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError> {
         self.traps.step_on("import");
         let content = bundle.file.to_string_lossy().into_owned();
         let written = content.matches("write").count();
         if written == 0 {
             return Err(CodeError::Refused("nothing was changed".into()));
+        }
+        if !paths.is_empty() && !paths.iter().any(|path| path.matches("log")) {
+            return Err(CodeError::Refused("log may not be changed".into()));
         }
         let tree = format!("{written:040x}").parse().unwrap();
         let diff = format!("+{written} writes\n");

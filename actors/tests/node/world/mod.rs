@@ -23,7 +23,7 @@ use bzzz_actors::ports::model::ModelSelection;
 use bzzz_actors::ports::swarm::{Announcement, Swarm, SwarmError};
 use bzzz_actors::reasoner_actor::{ModelChoice, ModelServer};
 use bzzz_actors::task::life::Limits;
-use bzzz_actors::task::{NodeId, TaskEvent, TaskId};
+use bzzz_actors::task::{NodeId, Rules, TaskEvent, TaskId};
 use bzzz_actors::task_runner::Pace;
 use tokio::sync::broadcast;
 
@@ -131,12 +131,14 @@ pub fn config(node: &str) -> NodeConfig {
             command_timeout: MINUTE,
             longest_command: 15 * MINUTE,
             check_timeout: 10 * MINUTE,
+            setup_timeout: 10 * MINUTE,
             wall_time: 120 * MINUTE,
             review_interval: MINUTE,
             max_export_bytes: 1 << 20,
             retry_min: Duration::from_secs(1),
             retry_max: MINUTE,
         },
+        rules: Rules { max_setup: 10, ..Rules::default() },
         choice: ModelChoice {
             names: vec!["coder".into()],
             routes: vec![],

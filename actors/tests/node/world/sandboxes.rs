@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bzzz_actors::ports::code::CodeIn;
 use bzzz_actors::ports::sandbox::{
-    CapturedOutput, CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxError, SandboxSpec, Sandboxes,
-    WorkBundle,
+    CapturedOutput, CommandOutcome, CommandRequest, Purpose, Sandbox, SandboxChoice, SandboxError,
+    SandboxSpec, Sandboxes, WorkBundle,
 };
 use bzzz_actors::task::{Ending, NodeId, Sha};
 use tokio::sync::watch;
@@ -34,6 +34,9 @@ const SLOW: Duration = Duration::from_secs(40);
 struct State {
     standing: HashMap<SandboxSpec, Arc<MemorySandbox>>,
     started: usize,
+    /// What was chosen with each of them.
+    choices: Vec<SandboxChoice>,
+    adopted_with: Option<SandboxChoice>,
     /// Every command that was begun in a sandbox for work, in order.
     commands: Vec<String>,
     exports: usize,
@@ -50,6 +53,21 @@ impl MemorySandboxes {
 
     pub fn started(&self) -> usize {
         self.state.lock().unwrap().started
+    }
+
+    /// What was chosen with each sandbox that was started.
+    pub fn choices(&self) -> Vec<SandboxChoice> {
+        self.state.lock().unwrap().choices.clone()
+    }
+
+    /// What was chosen at the last adoption.
+    pub fn adopted_with(&self) -> Option<SandboxChoice> {
+        self.state.lock().unwrap().adopted_with.clone()
+    }
+
+    /// Every command that was begun in a sandbox for work, in order.
+    pub fn commands(&self) -> Vec<String> {
+        self.state.lock().unwrap().commands.clone()
     }
 
     /// How often such a command was begun in a sandbox for work.
@@ -148,7 +166,11 @@ impl Sandboxes for MemorySandboxes {
         Ok("memory".into())
     }
 
-    async fn start(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn start_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Arc<dyn Sandbox>, SandboxError> {
         self.traps.step_on("start");
         let sandbox = Arc::new(MemorySandbox {
             spec: spec.clone(),
@@ -161,12 +183,18 @@ impl Sandboxes for MemorySandboxes {
         });
         let mut state = self.state.lock().unwrap();
         state.started += 1;
+        state.choices.push(choice.clone());
         state.standing.insert(spec.clone(), sandbox.clone());
         Ok(sandbox)
     }
 
-    async fn adopt(&self, spec: &SandboxSpec) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
+    async fn adopt_with(
+        &self,
+        spec: &SandboxSpec,
+        choice: &SandboxChoice,
+    ) -> Result<Option<Arc<dyn Sandbox>>, SandboxError> {
         let mut state = self.state.lock().unwrap();
+        state.adopted_with = Some(choice.clone());
         if state.is_away {
             return Err(SandboxError::Unavailable("no daemon answers".into()));
         }
