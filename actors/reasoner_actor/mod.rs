@@ -13,6 +13,7 @@ mod prompt;
 mod reply;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod window;
 
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::ports::model::{ChatRequest, Completion, Model, ModelError};
 use crate::task::{ModelUse, Step, TaskEvent, TaskId};
 
 pub use conversation::{Conversation, Seen};
-pub use reply::read_step;
+pub use reply::{read_step, words_of};
+pub use transcript::{Told, Transcript};
 pub use window::Windows;
 
 /// The longest plan that is kept, in bytes; it stands in every later prompt.

@@ -1,0 +1,78 @@
+//! A task's conversation with the model from its beginning to its end, for people and other programs: message by message as
+//! the model was told it, but never summarised, and with the events that each message tells of.
+
+use crate::ports::model::{Message, Role};
+use crate::task::{TaskEvent, TaskId};
+
+use super::conversation::Conversation;
+use super::prompt;
+
+/// A message and the events that it tells of, by their places in the order in which they were given. An event can be in
+/// two: a reply that could not be used, and the answer that says so. One that summarised the conversation
+/// ([`TaskEvent::Compacted`]) is told of by the model's next reply: to a shorter prompt than all that stands before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub message: Message,
+    pub events: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transcript {
+    pub told: Vec<Told>,
+    /// The events after which the model was told that it repeats itself.
+    pub nudged_by: Vec<usize>,
+}
+
+impl Transcript {
+    /// `events` are the task's since it was found last, in order.
+    pub fn of<'a>(task: &TaskId, events: impl IntoIterator<Item = &'a TaskEvent>) -> Self {
+        let mut conversation = Conversation::new(task.clone());
+        let mut sources = Sources::default();
+        let mut nudged_by = Vec::new();
+        for (at, event) in events.into_iter().enumerate() {
+            if matches!(event, TaskEvent::Compacted { .. }) {
+                sources.summarised.push(at);
+                continue;
+            }
+            if matches!(event, TaskEvent::Found { .. }) {
+                conversation = Conversation::new(task.clone());
+                (sources, nudged_by) = Default::default();
+            }
+            let before = conversation.turns().len();
+            conversation.record(event);
+            for turn in &conversation.turns()[before..] {
+                sources.add(turn.role, at);
+                if turn.role == Role::User && turn.text == prompt::NUDGE {
+                    nudged_by.push(at);
+                }
+            }
+        }
+        let messages = conversation.messages().iter().cloned().zip(sources.events);
+        let told = messages.map(|(message, events)| Told { message, events }).collect();
+        Self { told, nudged_by }
+    }
+}
+
+/// What each message is made of.
+#[derive(Default)]
+struct Sources {
+    events: Vec<Vec<usize>>,
+    last: Option<Role>,
+    summarised: Vec<usize>,
+}
+
+impl Sources {
+    /// Turns of one side in a row are one message (`Conversation::add`).
+    fn add(&mut self, role: Role, at: usize) {
+        if self.last.replace(role) != Some(role) {
+            self.events.push(Vec::new());
+        }
+        let Some(events) = self.events.last_mut() else { return };
+        if role == Role::Assistant {
+            events.append(&mut self.summarised);
+        }
+        if events.last() != Some(&at) {
+            events.push(at);
+        }
+    }
+}
