@@ -12,3 +12,4 @@ mod killed;
 mod program;
 mod run;
 mod secrets;
+mod tasks;

@@ -107,7 +107,7 @@ impl<'a> Story<'a> {
                 self.page.prose(problem);
             }
             E::ChecksFinished { results, .. } => self.checks(results)?,
-            E::Published { commit } => {
+            E::Published { commit, .. } => {
                 let (branch, commit) = (task.id.branch(), short(commit.as_str()));
                 self.say(Tone::Good, &format!("published: {branch} is {commit}"));
             }
