@@ -7,7 +7,7 @@ use bzzz_actors::task::life::Task;
 /// A task's events from one time that it was found to the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt<'a> {
-    pub(super) events: &'a [Recorded],
+    pub(super) recorded: &'a [Recorded],
 }
 
 impl<'a> Attempt<'a> {
@@ -19,7 +19,7 @@ impl<'a> Attempt<'a> {
         let mut attempts = Vec::new();
         let mut from = 0;
         for to in events.iter().enumerate().filter_map(begins).chain([events.len()]) {
-            attempts.push(Self { events: &events[from..to] });
+            attempts.push(Self { recorded: &events[from..to] });
             from = to;
         }
         attempts
@@ -30,21 +30,21 @@ impl<'a> Attempt<'a> {
         Self::all(events).into_iter().rfind(Self::is_worked_on)
     }
 
-    pub(super) fn is_worked_on(&self) -> bool {
-        self.kinds().any(|event| matches!(event, TaskEvent::Claimed { .. }))
+    fn is_worked_on(&self) -> bool {
+        self.events().any(|event| matches!(event, TaskEvent::Claimed { .. }))
     }
 
-    pub(super) fn kinds(&self) -> impl DoubleEndedIterator<Item = &'a TaskEvent> {
-        self.events.iter().map(|recorded| &recorded.event)
+    pub(super) fn events(&self) -> impl DoubleEndedIterator<Item = &'a TaskEvent> {
+        self.recorded.iter().map(|recorded| &recorded.event)
     }
 
     /// Where it stands, or how it ended.
     pub(super) fn task(&self) -> Option<Task> {
-        let id = self.events.first()?.task.clone();
-        Some(Task::fold(id, self.kinds()))
+        let id = self.recorded.first()?.task.clone();
+        Some(Task::fold(id, self.events()))
     }
 
     pub(super) fn began_ms(&self) -> u64 {
-        self.events.first().map_or(0, |first| first.at_ms)
+        self.recorded.first().map_or(0, |first| first.at_ms)
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct ExportCommand {
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
     /// Write there and not to standard output. mini-swe-agent's inspector looks for names that end in .traj.json
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file if there is one
     #[arg(long, requires = "output")]

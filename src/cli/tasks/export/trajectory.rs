@@ -26,19 +26,19 @@ pub(super) fn trajectory(
     task: Task,
     blobs: Blobs<'_>,
 ) -> Result<Trajectory, JournalError> {
-    let submission = match attempt.kinds().rev().find_map(diff_of) {
+    let submission = match attempt.events().rev().find_map(diff_of) {
         Some(diff) => text_of(diff, blobs)?.unwrap_or_default(),
         None => String::new(),
     };
     let exit_status = exit_status(&task.phase);
-    let transcript = Transcript::of(&task.id, attempt.kinds());
-    let mut steps = Steps { events: attempt.events, blobs, step: 0 };
+    let transcript = Transcript::of(&task.id, attempt.events());
+    let mut steps = Steps { events: attempt.recorded, blobs, step: 0 };
     let mut messages =
         transcript.told.into_iter().map(|told| steps.message(told)).collect::<Result<Vec<_>, _>>()?;
     if !exit_status.is_empty() {
         messages.push(exit(attempt, &task, exit_status, &submission));
     }
-    let api_calls = attempt.kinds().filter(|event| usage_of(event).is_some()).count();
+    let api_calls = attempt.events().filter(|event| usage_of(event).is_some()).count();
     Ok(Trajectory {
         info: Info {
             model_stats: ModelStats { instance_cost: 0.0, api_calls },
@@ -84,7 +84,7 @@ fn of_task(task: Task) -> OfTask {
 
 fn exit(attempt: &Attempt<'_>, task: &Task, exit_status: &'static str, submission: &str) -> Message {
     let content = reason(&task.phase).unwrap_or_else(|| submission.to_owned());
-    let last = attempt.events.iter().rfind(|recorded| !recorded.event.is_of_network());
+    let last = attempt.recorded.iter().rfind(|recorded| !recorded.event.is_of_network());
     let extra = OfMessage {
         timestamp: last.map_or(0.0, seconds),
         exit: Some(Exit { exit_status, submission: submission.to_owned() }),

@@ -6,7 +6,7 @@ use bzzz_actors::task::printable;
 use rustix::termios::tcgetwinsize;
 
 /// Where a line ends that is nobody's terminal's.
-const WIDTH: usize = 100;
+const WIDTH: usize = 120;
 /// A narrower terminal breaks lines itself; on a wider one, lines get too long to read.
 const WIDTHS: std::ops::RangeInclusive<usize> = 60..=140;
 /// Of a text that is shown as it is, so many lines at its beginning and its end.
@@ -99,10 +99,19 @@ impl Page {
         self.indented(&self.shortened(lines), "");
     }
 
-    /// What is no prose, line by line as it is; the first line begins with `sign`.
-    pub(super) fn lines(&mut self, sign: &str, text: &str) {
+    /// A command as it is, to be run again by who wants to; its first line begins with `sign`.
+    pub(super) fn command(&mut self, sign: &str, text: &str) {
+        self.as_it_is(sign, text, usize::MAX);
+    }
+
+    /// What is no prose, line by line; long lines are cut.
+    pub(super) fn output(&mut self, text: &str) {
+        let width = if self.is_full { usize::MAX } else { self.width.saturating_sub(INDENT) };
+        self.as_it_is("", text, width);
+    }
+
+    fn as_it_is(&mut self, sign: &str, text: &str, width: usize) {
         let text = printable(text);
-        let width = if self.is_full { usize::MAX } else { self.width.saturating_sub(INDENT + sign.len()) };
         let lines = text.trim_end_matches('\n').lines().map(|line| cut(line, width)).collect();
         self.indented(&self.shortened(lines), sign);
     }
@@ -139,26 +148,20 @@ fn cut(line: &str, width: usize) -> String {
     }
 }
 
-/// `line` in pieces of at most `width` signs, broken between words; a longer word stands alone. Begins and ends as it was.
+/// `line` in pieces of at most `width` signs, broken between words; a longer word stays whole.
 fn wrapped(line: &str, width: usize) -> Vec<String> {
-    if line.chars().count() <= width {
-        return vec![line.to_owned()];
-    }
     let mut lines = Vec::new();
-    let (mut current, mut length) = (String::new(), 0);
-    for word in line.split(' ') {
-        let word_length = word.chars().count();
-        if length > 0 && length + 1 + word_length > width {
-            lines.push(std::mem::take(&mut current));
-            length = 0;
-        } else if length > 0 || !current.is_empty() {
-            current.push(' ');
-            length += 1;
-        }
-        current += word;
-        length += word_length;
+    let mut rest = line.trim_end();
+    while let Some((end, _)) = rest.char_indices().nth(width) {
+        // What a line begins with is no gap between words.
+        let begin = rest.len() - rest.trim_start().len();
+        let gaps = rest.match_indices(' ').map(|(at, _)| at).filter(move |at| *at > begin);
+        let last_within = gaps.clone().take_while(|at| *at <= end).last();
+        let Some(gap) = last_within.or_else(|| gaps.clone().next()) else { break };
+        lines.push(rest[..gap].trim_end().to_owned());
+        rest = rest[gap..].trim_start();
     }
-    lines.push(current);
+    lines.push(rest.to_owned());
     lines
 }
 
@@ -196,21 +199,36 @@ mod tests {
     }
 
     #[test]
+    fn lines_break_between_words_alone() {
+        for (line, pieces) in [
+            ("aa bb cc", vec!["aa bb", "cc"]),
+            ("  aa bb cc", vec!["  aa", "bb cc"]),
+            ("aaaaaaaa bb", vec!["aaaaaaaa", "bb"]),
+            ("aaaaaaaa", vec!["aaaaaaaa"]),
+            ("éé éé  é", vec!["éé éé", "é"]),
+            ("aaaaa    ", vec!["aaaaa"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(wrapped(line, 5), pieces, "{line:?}");
+        }
+    }
+
+    #[test]
     fn of_a_long_output_both_ends_are_shown_unless_all_is_asked_for() {
         let output: String = (1..=50).map(|line| format!("line {line} {}\n", "x".repeat(40))).collect();
-        let short = page(false, |page| page.lines("", &output));
+        let short = page(false, |page| page.output(&output));
         assert_eq!(short.lines().count(), HEAD_LINES + TAIL_LINES + 1);
         assert!(short.contains("          [… 20 lines are left out here: --full shows them …]\n"), "{short}");
         let mut lines = short.lines().filter(|line| !line.contains("left out"));
         assert!(lines.all(|line| line.chars().count() <= 40), "{short}");
         assert!(short.trim_end().ends_with('…'), "{short}");
-        let full = page(true, |page| page.lines("", &output));
+        let full = page(true, |page| page.output(&output));
         assert_eq!((full.lines().count(), full.contains('…')), (50, false));
     }
 
     #[test]
     fn a_command_of_several_lines_stands_behind_one_sign() {
-        let text = page(false, |page| page.lines("$ ", "cat <<'E'\n  a\n\nE\n"));
+        let text = page(false, |page| page.command("$ ", "cat <<'E'\n  a\n\nE\n"));
         assert_eq!(text, "          $ cat <<'E'\n              a\n\n            E\n");
     }
 

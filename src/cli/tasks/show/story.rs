@@ -29,9 +29,9 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn tell(&mut self, id: &TaskId, attempt: &Attempt<'_>) -> Result<(), JournalError> {
-        let nudged_by = Transcript::of(id, attempt.kinds()).nudged_by;
+        let nudged_by = Transcript::of(id, attempt.events()).nudged_by;
         let mut task = Task::new(id.clone());
-        for (at, recorded) in attempt.events.iter().enumerate() {
+        for (at, recorded) in attempt.recorded.iter().enumerate() {
             let was_asking = matches!(task.phase, Phase::AskingPeers { .. });
             task = task.step(&recorded.event).0;
             if self.connections.note(&recorded.event) {
@@ -166,19 +166,20 @@ impl<'a> Story<'a> {
             self.page.prose(&format!("hosts that it can reach: {}", hosts.join(", ")));
         }
         for check in checks {
-            self.page.lines("check: ", check);
+            self.page.command("check: ", check);
         }
     }
 
     fn replied(&mut self, text: &str, step: &Step, usage: &ModelUse, number: u32) {
         let cost = self.cost(usage);
         let words = words_of(text);
+        self.page.blank();
         match step {
             Step::Run { command, timeout_s } => {
                 let more_time = timeout_s.map(|it| format!(", may take {it} s")).unwrap_or_default();
                 self.say(Tone::Plain, &format!("step {number}{more_time}{cost}"));
                 self.page.prose(&words);
-                self.page.lines("$ ", command);
+                self.page.command("$ ", command);
             }
             Step::Done { title, body } => {
                 self.say(Tone::Plain, &format!("it says that it is done{cost}"));
@@ -192,7 +193,7 @@ impl<'a> Story<'a> {
             }
             Step::Malformed { problem } => {
                 self.say(Tone::Bad, &format!("a reply that could not be used{cost}: {problem}"));
-                self.page.lines("", text);
+                self.page.prose(text);
             }
         }
     }
@@ -222,7 +223,7 @@ impl<'a> Story<'a> {
             let (tone, verdict) =
                 if result.passed() { (Tone::Good, "passed") } else { (Tone::Bad, "FAILED") };
             self.say(tone, &format!("check {verdict}: {}", ending(&result.outcome)));
-            self.page.lines("$ ", &result.command);
+            self.page.command("$ ", &result.command);
             if !result.passed() || self.whole.is_some() {
                 self.output(&result.outcome)?;
             }
@@ -236,12 +237,12 @@ impl<'a> Story<'a> {
             _ => None,
         };
         match whole {
-            Some(Some(bytes)) => self.page.lines("", &String::from_utf8_lossy(&bytes)),
+            Some(Some(bytes)) => self.page.output(&String::from_utf8_lossy(&bytes)),
             Some(None) => {
-                self.page.lines("", &outcome.shown);
+                self.page.output(&outcome.shown);
                 self.page.prose("[the whole output is missing from the data folder]");
             }
-            None => self.page.lines("", &outcome.shown),
+            None => self.page.output(&outcome.shown),
         }
         Ok(())
     }

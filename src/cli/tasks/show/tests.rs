@@ -32,14 +32,17 @@ From 2026-01-01T00:00:00Z
           1. Look.
           2. Fuel it.
 0:00:05   the plan stands; no other node had advice
+
 0:00:06   a reply that could not be used (1.2 s, 800 tokens read, 40 written): Your reply had no
           fenced block.
           Hm .
+
 0:00:07   step 1 (1.2 s, 800 tokens read, 40 written)
           I look.
           $ sleep 1000
 0:00:08   step 1: killed after 60.0 s (time limit), 0.1 s
 0:00:09   the conversation came near to the model's window: what was before step 1 became a list
+
 0:00:10   step 2 (1.2 s, 800 tokens read, 40 written)
           I look.
           $ echo full > fuel
@@ -48,6 +51,7 @@ From 2026-01-01T00:00:00Z
           first
           [… 9 bytes were left out here …]
           last
+
 0:00:12   it says that it is done (1.2 s, 800 tokens read, 40 written)
           Fuel the rocket
 
