@@ -27,6 +27,7 @@ use super::events_of;
 pub(crate) struct ExportCommand {
     /// owner/name#number
     task: TaskId,
+    /// What is written
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
     /// Write there and not to standard output. mini-swe-agent's inspector looks for names that end in .traj.json

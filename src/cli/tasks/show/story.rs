@@ -77,7 +77,7 @@ impl<'a> Story<'a> {
             E::Claimed { epoch, lease } => {
                 self.say(Tone::Plain, &format!("claimed: epoch {}, lease {}", epoch.0, short(lease.as_str())));
             }
-            E::ClaimLost { holder } => self.say(Tone::Plain, &format!("not claimed; it has {holder}")),
+            E::ClaimLost { holder } => self.say(Tone::Plain, &format!("not claimed; who has it: {holder}")),
             E::LeaseLost { why } => self.say(Tone::Bad, &format!("the lease was lost: {why}")),
             E::Prepared { base, checks, sandbox, hosts } => self.prepared(base, checks, sandbox, hosts),
             E::SandboxLost { why } => self.say(Tone::Bad, &format!("the sandbox was lost: {why}")),

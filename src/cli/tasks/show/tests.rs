@@ -109,5 +109,5 @@ fn each_attempt_has_its_own_heading_and_clock() {
     let lost = begun().into_iter().take(2).chain([TaskEvent::ClaimLost { holder: "other".into() }]);
     let text = shown(lost.chain(begun()).collect(), false);
     assert!(text.contains("\nAttempt 1 of 2, from 2026-01-01T00:00:00Z\n0:00:00   found\n"), "{text}");
-    assert!(text.contains("0:00:02   not claimed; it has other\n\nAttempt 2 of 2, from 2026"), "{text}");
+    assert!(text.contains("0:00:02   not claimed; who has it: other\n\nAttempt 2 of 2, from 2026"), "{text}");
 }
