@@ -4,7 +4,7 @@
 //! They are there with the feature `crash-points` only, which no release has.
 
 /// What a node does to the outside world. A point's name is `before` or `after`, a blank, and one of these.
-pub const ACTS: [&str; 28] = [
+pub const ACTS: [&str; 29] = [
     // The effects of a task, as `Effect::name` says them.
     "prepare the sandbox",
     "draft the plan",
@@ -29,6 +29,7 @@ pub const ACTS: [&str; 28] = [
     // Notices from the outbox.
     "label the issue",
     "assign the issue",
+    "assign the pull request",
     "comment on the issue",
     "tell Hive of the claim",
     "tell Hive of the status",

@@ -18,7 +18,7 @@ use tracing::{debug, error};
 
 use crate::ports::journal::{Entry, Journal, JournalError, Recorded, Seq};
 use crate::supervisor::Inbox;
-use crate::task::{BlobRef, TaskId};
+use crate::task::{BlobRef, JournalHead, TaskId};
 
 use group::Group;
 
@@ -192,6 +192,10 @@ impl AuditLog {
 
     pub async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {
         self.journal.events_of(task, after).await
+    }
+
+    pub async fn head(&self) -> Result<JournalHead, JournalError> {
+        self.journal.head().await
     }
 
     pub async fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, JournalError> {

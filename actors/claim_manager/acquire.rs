@@ -9,7 +9,7 @@ use crate::ports::claims::{LeaseState, SeenLease};
 use crate::ports::forge::{Forge, ForgeError, PullRequestState};
 use crate::ports::journal::Seq;
 use crate::task::life::Task;
-use crate::task::{Epoch, Issue, Sha, TaskEvent, TaskId};
+use crate::task::{Epoch, Sha, TaskEvent, TaskId};
 
 use super::desk::{Desk, DeskError, Settled};
 use super::lease::Lease;
@@ -26,17 +26,17 @@ pub(super) async fn is_in_review(forge: &dyn Forge, id: &TaskId) -> Result<bool,
     Ok(found.is_some_and(|it| it.state == PullRequestState::Open))
 }
 
-/// Writes a lease of `epoch` on top of `previous`; `None` when another node was first.
+/// Records that the task was `found`, and writes a lease of `epoch` on top of `previous`; `None` when another node was first.
 pub(super) async fn acquire(
     desk: &Desk,
     before: &Task,
-    (issue, branch): (Issue, Option<String>),
+    found: TaskEvent,
     previous: Option<&Sha>,
     epoch: Epoch,
 ) -> Result<Option<Arc<Lease>>, DeskError> {
     let id = &before.id;
     let lease = desk.draft(id, epoch, previous, LeaseState::Held).await?;
-    let task = desk.advance(before, TaskEvent::Found { issue, branch }).await?;
+    let task = desk.advance(before, found).await?;
     let task = desk.advance(&task, TaskEvent::ClaimIntended { epoch, lease: lease.clone() }).await?;
     let deadline = Instant::now() + desk.timing.ttl;
     let holder = match desk.swap("claim", id, previous, &lease, None, deadline).await {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::audit_logger::RecordError;
 use crate::task::life::Task;
-use crate::task::{Lane, TaskId};
+use crate::task::{Lane, TaskEvent, TaskId};
 use crate::task_supervisor::TaskClaimed;
 
 use super::acquire::{acquire, is_in_review, read};
@@ -143,13 +143,13 @@ async fn try_for(
     if !issue.is_free(&deps.task_label) {
         return Ok(None);
     }
-    if !deps.trust.is_trusted(&before.id, &issue).await.map_err(|error| error.to_string())? {
-        return Ok(None);
-    }
+    let setter = deps.trust.trusted_setter(&before.id, &issue).await.map_err(|error| error.to_string())?;
+    let Some(labelled_by) = setter else { return Ok(None) };
     if is_in_review(&*deps.forge, &before.id).await.map_err(|error| error.to_string())? {
         return Ok(None);
     }
-    let acquired = acquire(&desk, &before, (issue, branch), previous.as_ref(), epoch).await;
+    let found = TaskEvent::Found { issue, branch, labelled_by: Some(labelled_by) };
+    let acquired = acquire(&desk, &before, found, previous.as_ref(), epoch).await;
     let Some(lease) = acquired.map_err(|error| error.to_string())? else { return Ok(None) };
     Ok(Some((lease, place)))
 }

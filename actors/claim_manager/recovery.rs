@@ -148,6 +148,7 @@ mod tests {
                     updated_at: String::new(),
                 },
                 branch: None,
+                labelled_by: None,
             },
             TaskEvent::ClaimIntended { epoch: crate::task::Epoch(2), lease: sha('b') },
             TaskEvent::LeaseIntended { lease: sha('c'), commit: Some(sha('d')) },

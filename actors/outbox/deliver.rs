@@ -69,6 +69,9 @@ impl Recipients {
                 Ok(self.forge.change_labels(task, &borrowed(add), &borrowed(remove)).await?)
             }
             Notice::IssueAssign => Ok(self.forge.assign(task).await?),
+            Notice::PullRequestAssign { number, login } => {
+                Ok(self.forge.assign_pull_request(&task.repo, *number, login).await?)
+            }
             Notice::IssueComment { marker, body } => Ok(self.forge.put_comment(task, marker, body).await?),
             Notice::Announce { announcement } => {
                 Ok(self.swarm.send(Announce(announcement.clone())).await??)

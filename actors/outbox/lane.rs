@@ -112,6 +112,7 @@ fn act_of(notice: &Notice) -> &'static str {
         Notice::HiveStatus { .. } => "tell Hive of the status",
         Notice::IssueLabels { .. } => "label the issue",
         Notice::IssueAssign => "assign the issue",
+        Notice::PullRequestAssign { .. } => "assign the pull request",
         Notice::IssueComment { .. } => "comment on the issue",
         Notice::Announce { .. } => "announce",
         Notice::Escalate { .. } => "call the webhook",

@@ -190,12 +190,16 @@ pub trait Forge: Send + Sync {
     /// The newest pull request from `head`, a branch of the same repository, whatever its state.
     async fn find_pull_request(&self, repo: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError>;
 
-    /// Opens a pull request, or finds the open one of the same head: never a second one.
+    /// Opens a pull request, or finds the open one of the same head: never a second one. A draft is an ordinary one where
+    /// the forge has no drafts.
     async fn open_pull_request(
         &self,
         repo: &RepoId,
         pull_request: &NewPullRequest,
     ) -> Result<PullRequest, ForgeError>;
+
+    /// Assigns the pull request to the account too. One that the forge does not let have it is left out in silence.
+    async fn assign_pull_request(&self, repo: &RepoId, number: u64, login: &str) -> Result<(), ForgeError>;
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError>;
 

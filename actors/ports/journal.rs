@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::task::{BlobRef, Epoch, Lane, Notice, TaskEvent, TaskId};
+use crate::task::{BlobRef, Epoch, JournalHead, Lane, Notice, TaskEvent, TaskId};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
@@ -66,6 +66,9 @@ pub enum Delivery {
 pub trait Journal: Send + Sync {
     /// Records the entries in this order, all or none, and returns once they are durable.
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError>;
+
+    /// The last entry that is recorded.
+    async fn head(&self) -> Result<JournalHead, JournalError>;
 
     /// A task's events after `after`, in order.
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError>;

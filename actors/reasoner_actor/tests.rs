@@ -29,7 +29,7 @@ fn found() -> TaskEvent {
         url: String::new(),
         updated_at: String::new(),
     };
-    TaskEvent::Found { issue, branch: None }
+    TaskEvent::Found { issue, branch: None, labelled_by: None }
 }
 
 fn prepared() -> TaskEvent {

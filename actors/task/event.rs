@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::id::{Epoch, Sha};
 use super::issue::Issue;
 use super::work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, PullRequestRef, Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, Publication, PullRequestRef,
+    Review, Step,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub enum TaskEvent {
         /// What to work from, if it is not the default branch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         branch: Option<String>,
+        /// On whose word: the account that set the label.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        labelled_by: Option<String>,
     },
     /// About to write `lease` to the task's claim reference.
     ClaimIntended {
@@ -128,6 +132,10 @@ pub enum TaskEvent {
     /// The task's branch holds `commit`, and the claim reference says that the work is done.
     Published {
         commit: Sha,
+        /// What the pull request tells of the journal and of the time; only here, so that it says the same whenever it is
+        /// opened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Publication>,
     },
     PullRequestOpened {
         pull_request: PullRequestRef,

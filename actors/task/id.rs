@@ -14,7 +14,7 @@ pub struct InvalidName {
 }
 
 impl InvalidName {
-    fn new(given: &str, expected: &'static str) -> Self {
+    pub(super) fn new(given: &str, expected: &'static str) -> Self {
         Self { given: given.chars().take(200).collect(), expected }
     }
 }

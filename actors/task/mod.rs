@@ -19,6 +19,6 @@ pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
 pub use issue::{Issue, IssueState, label};
 pub use notice::{Lane, Notice};
 pub use work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, ModelUse, Observed, Produced, PullRequestRef,
-    Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, JournalHead, ModelUse, Observed, Produced,
+    Publication, PullRequestRef, Review, Step,
 };

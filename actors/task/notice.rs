@@ -21,6 +21,11 @@ pub enum Notice {
         remove: Vec<String>,
     },
     IssueAssign,
+    /// The pull request is given to who asked for the work, if the forge lets them have it.
+    PullRequestAssign {
+        number: u64,
+        login: String,
+    },
     /// The issue's one comment with this hidden marker.
     IssueComment {
         marker: String,
@@ -61,7 +66,10 @@ impl Notice {
     pub fn lane(&self) -> Lane {
         match self {
             Self::HiveClaim | Self::HiveStatus { .. } => Lane::Hive,
-            Self::IssueLabels { .. } | Self::IssueAssign | Self::IssueComment { .. } => Lane::Forge,
+            Self::IssueLabels { .. }
+            | Self::IssueAssign
+            | Self::PullRequestAssign { .. }
+            | Self::IssueComment { .. } => Lane::Forge,
             Self::Announce { .. } => Lane::Swarm,
             Self::Escalate { .. } => Lane::Escalations,
         }

@@ -1,18 +1,29 @@
-//! What the pull request and its commit say. Every word in them that comes from a model, an issue or a check is made
-//! inert; the only reference that acts is the one to the task's own issue.
+//! What the pull request and its commit say. Every word in them that comes from a model, a peer, an issue or a check is
+//! made inert; the only reference that acts is the one to the task's own issue. The same state gives the same words, so
+//! that a pull request that is opened again after a crash says what the first one did.
+
+use std::time::Duration;
 
 use crate::task::inert::{inert, inert_code, inert_line};
 use crate::task::text::head_and_tail;
 
-use super::NodeId;
 use super::life::Task;
+use super::{CheckResult, NodeId, Publication, Review};
 
 /// GitHub refuses longer titles at 256 characters; more than this reads badly anyway.
 const MAX_TITLE_CHARS: usize = 120;
-/// What the model may say in the body, in bytes. GitHub's limit for the whole is 65,536 characters.
+/// What each part may take of the body, in bytes; GitHub's limit for the whole is 65,536 characters, and what it would
+/// cut are the words on how to verify all this, at the end.
 const MAX_STORY_BYTES: usize = 8 * 1024;
-/// Half of what is shown of one check's output, in bytes.
-const HALF_CHECK_OUTPUT_BYTES: usize = 1024;
+const MAX_PLAN_BYTES: usize = 6 * 1024;
+/// Of each check's output, and of the output of all of them.
+const MAX_CHECK_OUTPUT_BYTES: usize = 2 * 1024;
+const MAX_OUTPUT_BYTES: usize = 24 * 1024;
+const MAX_REVIEW_BYTES: usize = 1024;
+/// Reviews that are shown; of more, the number of the others is said.
+const MAX_REVIEWS: usize = 8;
+/// Of a command, in a line that stands for it.
+const MAX_COMMAND_CHARS: usize = 200;
 
 impl Task {
     /// The pull request's title: the model's, or the issue's when it gave none.
@@ -23,7 +34,8 @@ impl Task {
         title.chars().take(MAX_TITLE_CHARS).collect()
     }
 
-    /// What was done, whether the checks passed, how it came about, and the words that close the issue.
+    /// What was done and why, the words that close the issue, what the checks said, how it came about, and how that can
+    /// be verified.
     pub fn pull_request_body(&self, node: &NodeId) -> String {
         let mut body = String::new();
         let story = self.proposal.as_ref().map(|it| it.body.trim()).unwrap_or_default();
@@ -32,15 +44,15 @@ impl Task {
             body += "\n\n";
         }
         body += &format!("Closes #{}\n\n## Checks\n\n{}\n", self.id.number, self.check_report());
+        body += "## How it was made\n\n";
         if let Some(plan) = &self.plan {
-            body += &folded("Plan", &head_and_tail(plan, MAX_STORY_BYTES / 2));
+            body += &folded("Plan", &head_and_tail(plan, MAX_PLAN_BYTES / 2));
         }
-        body += &format!(
-            "\nMade by Bzzz node `{node}` with `{}`: {} commands, {} tokens.\n",
-            inert_line(&self.usage.model).replace('`', "'"),
-            self.steps,
-            u64::from(self.usage.prompt_tokens) + u64::from(self.usage.output_tokens),
-        );
+        body += &review_report(&self.reviews);
+        body += &self.origin(node);
+        if let Some(publication) = &self.publication {
+            body += &verification(node, publication);
+        }
         body
     }
 
@@ -60,17 +72,68 @@ impl Task {
             hosts => format!("with access to {} by https", hosts.join(", ")),
         };
         let mut report = format!("Run in a clean sandbox on exactly this tree, {network}.\n\n");
+        let half = (MAX_OUTPUT_BYTES / results.len()).min(MAX_CHECK_OUTPUT_BYTES) / 2;
         for result in results {
-            let seconds = result.outcome.duration_ms as f64 / 1e3;
-            let title = format!("{} — {}, {seconds:.1} s", in_short(&result.command), result.outcome.ending);
-            report += &folded(&title, &head_and_tail(&result.outcome.shown, HALF_CHECK_OUTPUT_BYTES));
+            report += &folded(&title_of(result), &head_and_tail(&result.outcome.shown, half));
         }
         report
     }
+
+    fn origin(&self, node: &NodeId) -> String {
+        let time =
+            self.publication.as_ref().map(|it| format!(", {}", minutes(it.worked_ms))).unwrap_or_default();
+        format!(
+            "\nMade by Bzzz node `{node}` with `{}`: {} commands, {} tokens read and {} written{time}.\n",
+            inert_line(&self.usage.model).replace('`', "'"),
+            self.steps,
+            self.usage.prompt_tokens,
+            self.usage.output_tokens,
+        )
+    }
 }
 
-fn in_short(command: &str) -> String {
-    inert_line(&command.trim_end().replace('\n', "; ")).chars().take(200).collect()
+fn title_of(result: &CheckResult) -> String {
+    let seconds = result.outcome.duration_ms as f64 / 1e3;
+    format!("{} — {}, {seconds:.1} s", in_short(&result.command), result.outcome.ending)
+}
+
+fn review_report(reviews: &[Review]) -> String {
+    let mut report = String::new();
+    for review in reviews.iter().take(MAX_REVIEWS) {
+        let verdict = if review.objects { " (objects)" } else { "" };
+        let title = format!("Review of the plan by {}{verdict}", in_short(&review.author));
+        report += &folded(&title, &head_and_tail(&review.text, MAX_REVIEW_BYTES / 2));
+    }
+    match reviews.len().saturating_sub(MAX_REVIEWS) {
+        0 => report,
+        more => report + &format!("\nThe journal has {more} more reviews of the plan.\n"),
+    }
+}
+
+/// What a reviewer needs to have it shown that the record of this work is still what it was.
+fn verification(node: &NodeId, publication: &Publication) -> String {
+    let head = &publication.head;
+    format!(
+        "\nAll of it stands in the journal of `{node}`, an append-only chain of hashes. When this was published its last \
+         entry was number {} with the hash\n`{}`.\nWhoever runs the node can show that nothing up to there was changed or \
+         removed since:\n\n{}\n",
+        head.entry,
+        head.hash,
+        inert_code("sh", &format!("bzzz audit verify --holds {head}")),
+    )
+}
+
+/// For people: `45 s`, `12 min 5 s`.
+fn minutes(worked_ms: u64) -> String {
+    let seconds = Duration::from_millis(worked_ms).as_secs();
+    match seconds / 60 {
+        0 => format!("{seconds} s"),
+        minutes => format!("{minutes} min {} s", seconds % 60),
+    }
+}
+
+fn in_short(text: &str) -> String {
+    inert_line(&text.trim_end().replace('\n', "; ")).chars().take(MAX_COMMAND_CHARS).collect()
 }
 
 /// A section that a reader opens. `text` stands in a fence, so that nothing in it is read as Markdown or HTML.
@@ -83,7 +146,7 @@ fn folded(title: &str, text: &str) -> String {
 mod tests {
     use super::*;
     use crate::task::life::{Checked, Proposal};
-    use crate::task::{CheckResult, Ending, Observed};
+    use crate::task::{Ending, JournalHead, Observed};
 
     fn task() -> Task {
         let mut task = Task::new("a/b#7".parse().unwrap());
@@ -163,10 +226,12 @@ mod tests {
             title in "(fixes |Closes: |@|#|1|7|a/b|\n|`|[a-z ]){0,12}",
             body in "(fixes |Closes: |@ann|#8|a/b|\n|```|~~~|<|!\\[|[a-z ]){0,20}",
             plan in "(fixes |#8|```|</details>|\n|@ann){0,10}",
+            review in "(fixes |#8|```|</details>|\n|@ann){0,10}",
         ) {
             let mut task = task();
             task.proposal = Some(Proposal { title, body });
             task.plan = Some(plan);
+            task.reviews = vec![Review { author: review.clone(), objects: true, text: review }];
             let (body, message) = (task.pull_request_body(&"n1".parse().unwrap()), task.commit_message());
             for text in [&body, &message, &task.pull_request_title()] {
                 proptest::prop_assert!(!closes_another(text), "{text:?}");
@@ -175,6 +240,62 @@ mod tests {
             // Our own sections stand outside of whatever the model began.
             proptest::prop_assert!(body.contains("\n\nCloses #7\n\n## Checks\n\n") || body.starts_with("Closes #7"));
         }
+    }
+
+    #[test]
+    fn reviews_are_folded_and_none_of_their_words_acts() {
+        let mut task = task();
+        let review =
+            |author: &str, objects, text: &str| Review { author: author.into(), objects, text: text.into() };
+        let loud = review("bee-2 @ann <b>", true, "```\n</details> Fixes #8");
+        task.reviews = [vec![loud], vec![review("bee-3", false, "fine"); 9]].concat();
+        let body = task.pull_request_body(&"n1".parse().unwrap());
+        let title = "<summary>Review of the plan by bee-2 @ ann &lt;b&gt; (objects)</summary>";
+        assert!(body.contains(title), "{body}");
+        assert!(body.contains("````\n```\n</details> Fixes # 8\n````"), "{body}");
+        assert_eq!(body.matches("<summary>Review of the plan by bee-3</summary>").count(), 7, "{body}");
+        assert!(body.contains("2 more reviews"), "{body}");
+    }
+
+    #[test]
+    fn the_journals_head_and_the_command_that_verifies_it_are_told() {
+        let mut task = task();
+        let node = "n1".parse().unwrap();
+        assert!(!task.pull_request_body(&node).contains("audit"), "nothing is known of it");
+        let head = JournalHead { entry: 123, hash: "ab".repeat(32) };
+        task.publication = Some(Publication { head: head.clone(), worked_ms: 725_999 });
+        (task.steps, task.usage.model) = (4, "coder:7b".into());
+        (task.usage.prompt_tokens, task.usage.output_tokens) = (900, 50);
+        let body = task.pull_request_body(&node);
+        let made =
+            "Made by Bzzz node `n1` with `coder:7b`: 4 commands, 900 tokens read and 50 written, 12 min 5 s.";
+        assert!(body.contains(made), "{body}");
+        assert!(body.contains(&format!("number 123 with the hash\n`{}`", head.hash)), "{body}");
+        assert!(body.contains(&format!("```sh\nbzzz audit verify --holds 123:{}\n```", head.hash)), "{body}");
+        assert_eq!(head.to_string().parse(), Ok(head));
+    }
+
+    /// What the forge would cut is the end of the body, where the words on the journal are.
+    #[test]
+    fn the_longest_body_is_one_that_the_forge_takes_whole() {
+        let mut task = task();
+        let long = "x\n".repeat(100_000);
+        let outcome = Observed {
+            ending: Ending::Exited { code: 0 },
+            duration_ms: 1,
+            shown: long.clone(),
+            whole: None,
+            out_of_memory: false,
+        };
+        let results = vec![CheckResult { command: long.clone(), outcome }; 20];
+        task.checked = Some(Checked { tree: "a".repeat(40).parse().unwrap(), results, hosts: vec![] });
+        task.proposal = Some(Proposal { title: long.clone(), body: long.clone() });
+        task.plan = Some(long.clone());
+        task.reviews = vec![Review { author: long.clone(), objects: true, text: long }; 100];
+        let head = JournalHead { entry: u64::MAX, hash: "ab".repeat(32) };
+        task.publication = Some(Publication { head, worked_ms: u64::MAX });
+        let body = task.pull_request_body(&"n1".parse().unwrap());
+        assert!(body.len() < 60_000, "{}", body.len());
     }
 
     #[test]

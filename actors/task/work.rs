@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::Sha;
+use super::id::{InvalidName, Sha};
 
 /// Where the work starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +143,50 @@ pub struct Review {
     pub author: String,
     pub objects: bool,
     pub text: String,
+}
+
+/// The journal's last entry, by which all before it can be told to be what was recorded: each hash holds the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHead {
+    /// Its number; 0 while the journal is empty.
+    pub entry: u64,
+    /// In hexadecimal.
+    pub hash: String,
+}
+
+/// As it is handed to people, and taken from them: `<entry>:<hash>`.
+impl std::fmt::Display for JournalHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.entry, self.hash)
+    }
+}
+
+impl std::str::FromStr for JournalHead {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let is_hash = |hash: &&str| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
+        let read = text.split_once(':').and_then(|(entry, hash)| {
+            Some(Self {
+                entry: entry.parse().ok().filter(|entry| *entry > 0)?,
+                hash: Some(hash).filter(is_hash)?.to_ascii_lowercase(),
+            })
+        });
+        read.ok_or_else(|| {
+            InvalidName::new(
+                text,
+                "an entry's number and its hash, 64 hexadecimal digits, with \":\" between them",
+            )
+        })
+    }
+}
+
+/// The moment in which work was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    pub head: JournalHead,
+    /// How long the task had been worked on until then.
+    pub worked_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

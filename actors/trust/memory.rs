@@ -20,8 +20,8 @@ const MAX_REMEMBERED: usize = 10_000;
 pub(super) struct Verdict {
     updated_at: String,
     until: Option<Instant>,
-    /// `None`: it is trusted.
-    pub(super) why: Option<NotTrusted>,
+    /// Who set the label, or why it does not count.
+    pub(super) setter: Result<String, NotTrusted>,
 }
 
 #[derive(Default)]
@@ -44,16 +44,16 @@ impl Memory {
         &mut self,
         task: &TaskId,
         issue: &Issue,
-        why: Option<NotTrusted>,
+        setter: Result<String, NotTrusted>,
         now: Instant,
     ) -> bool {
-        let is_unsure = issue.updated_at.is_empty() || matches!(why, Some(NotTrusted::CanNotAsk(_)));
+        let is_unsure = issue.updated_at.is_empty() || matches!(setter, Err(NotTrusted::CanNotAsk(_)));
         let until = is_unsure.then(|| now + UNSURE_HOLDS);
-        let is_news = self.verdicts.get(task).is_none_or(|last| last.why != why);
+        let is_news = self.verdicts.get(task).is_none_or(|last| last.setter != setter);
         if self.verdicts.len() >= MAX_REMEMBERED {
             self.verdicts.clear();
         }
-        self.verdicts.insert(task.clone(), Verdict { updated_at: issue.updated_at.clone(), until, why });
+        self.verdicts.insert(task.clone(), Verdict { updated_at: issue.updated_at.clone(), until, setter });
         is_news
     }
 
@@ -91,14 +91,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_verdict_holds_as_long_as_the_issue_is_the_same() {
         let (mut memory, now, task) = (Memory::default(), Instant::now(), "a/b#1".parse().unwrap());
-        let why = Some(NotTrusted::Nobody);
-        assert!(memory.remember(&task, &issue("t1"), why.clone(), now));
+        let nobody = Err(NotTrusted::Nobody);
+        assert!(memory.remember(&task, &issue("t1"), nobody.clone(), now));
         let much_later = now + Duration::from_secs(1_000_000);
-        assert_eq!(memory.verdict(&task, &issue("t1"), much_later).unwrap().why, why);
+        assert_eq!(memory.verdict(&task, &issue("t1"), much_later).unwrap().setter, nobody);
         assert_eq!(memory.verdict(&task, &issue("t2"), now), None);
-        assert!(!memory.remember(&task, &issue("t2"), why, now), "said once");
-        assert!(memory.remember(&task, &issue("t3"), None, now));
-        memory.remember(&task, &issue(""), None, now);
+        assert!(!memory.remember(&task, &issue("t2"), nobody, now), "said once");
+        assert!(memory.remember(&task, &issue("t3"), Ok("ann".into()), now));
+        memory.remember(&task, &issue(""), Ok("ann".into()), now);
         assert_eq!(memory.verdict(&task, &issue(""), now + UNSURE_HOLDS), None);
     }
 

@@ -61,44 +61,46 @@ impl Trust {
 
     /// Whether the issue, as it is, was found untrusted before: without a request.
     pub fn is_known_untrusted(&self, task: &TaskId, issue: &Issue) -> bool {
-        matches!(self.memory().verdict(task, issue, Instant::now()), Some(Verdict { why: Some(_), .. }))
+        matches!(self.memory().verdict(task, issue, Instant::now()), Some(Verdict { setter: Err(_), .. }))
     }
 
-    /// Whether the issue's label was set by someone who may.
+    /// Who set the issue's label, if they may; `None`: it is not trusted.
     ///
     /// # Errors
     /// When the forge is away: nothing is known then.
-    pub async fn is_trusted(&self, task: &TaskId, issue: &Issue) -> Result<bool, ForgeError> {
+    pub async fn trusted_setter(&self, task: &TaskId, issue: &Issue) -> Result<Option<String>, ForgeError> {
         if let Some(known) = self.memory().verdict(task, issue, Instant::now()) {
-            return Ok(known.why.is_none());
+            return Ok(known.setter.ok());
         }
-        let why = match self.judge(task).await {
-            Ok(why) => why,
+        let setter = match self.judge(task).await {
+            Ok(setter) => setter,
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => Some(NotTrusted::CanNotAsk(error)),
+            Err(error) => Err(NotTrusted::CanNotAsk(error)),
         };
-        let is_trusted = why.is_none();
-        let is_news = self.memory().remember(task, issue, why.clone(), Instant::now());
-        match why {
-            Some(why @ NotTrusted::CanNotAsk(_)) if is_news => warn!(%task, %why, "not taken"),
-            Some(why) if is_news => info!(%task, %why, "not taken"),
+        let is_news = self.memory().remember(task, issue, setter.clone(), Instant::now());
+        match &setter {
+            Err(why @ NotTrusted::CanNotAsk(_)) if is_news => warn!(%task, %why, "not taken"),
+            Err(why) if is_news => info!(%task, %why, "not taken"),
             _ => {}
         }
-        Ok(is_trusted)
+        Ok(setter.ok())
     }
 
-    async fn judge(&self, task: &TaskId) -> Result<Option<NotTrusted>, ForgeError> {
+    async fn judge(&self, task: &TaskId) -> Result<Result<String, NotTrusted>, ForgeError> {
         let Some(setting) = self.forge.label_setting(task, &self.task_label).await? else {
-            return Ok(Some(NotTrusted::Nobody));
+            return Ok(Err(NotTrusted::Nobody));
         };
-        if !self.may_set(&task.repo, &setting.by).await? {
-            let setter = setting.by;
-            return Ok(Some(match self.named.is_empty() {
+        let setter = setting.by.clone();
+        if !self.may_set(&task.repo, &setter).await? {
+            return Ok(Err(match self.named.is_empty() {
                 true => NotTrusted::MayNotTriage { setter },
                 false => NotTrusted::NotNamed { setter },
             }));
         }
-        self.edited_since(task, setting).await
+        Ok(match self.edited_since(task, setting).await? {
+            Some(why) => Err(why),
+            None => Ok(setter),
+        })
     }
 
     /// Who set the label has read what stood there then.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bzzz_actors::task::JournalHead;
 use clap::Subcommand;
 
 use super::exit::Exit;
@@ -14,23 +15,34 @@ pub(super) enum AuditCommand {
     Verify {
         /// The node's data folder. Otherwise the configured one
         data_dir: Option<PathBuf>,
+        /// Also that it still has this entry with this hash, as a pull request names them
+        #[arg(long, value_name = "ENTRY:HASH")]
+        holds: Option<JournalHead>,
     },
 }
 
 impl AuditCommand {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let Self::Verify { data_dir } = self;
+        let Self::Verify { data_dir, holds } = self;
         let data_dir = match data_dir {
             Some(data_dir) => data_dir.clone(),
             None => global.load()?.settings.node.data_dir,
         };
-        let report = JournalReader::open(&data_dir)?.verify()?;
+        let reader = JournalReader::open(&data_dir)?;
+        let report = match holds {
+            Some(kept) => reader.verify_holding(kept)?,
+            None => reader.verify()?,
+        };
         print(&format!(
-            "{}: {} entries and {} outputs are what was recorded; head {}\n",
+            "{}: {} entries and {} outputs are what was recorded; head {}{}\n",
             data_dir.display(),
             report.entries,
             report.blobs,
-            report.head_hash
+            report.head_hash,
+            holds
+                .as_ref()
+                .map(|kept| format!("; entry {} has the hash {}", kept.entry, kept.hash))
+                .unwrap_or_default()
         ))?;
         Ok(Exit::Ok)
     }

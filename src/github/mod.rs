@@ -15,7 +15,9 @@ mod tests;
 mod trust;
 mod wire;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +56,8 @@ pub struct GitHub {
     listings: ListingCache,
     login: OnceCell<String>,
     secrets: Secrets,
+    /// The repositories that refused a draft: not asked for another one while the node runs.
+    without_drafts: Mutex<HashSet<RepoId>>,
 }
 
 impl GitHub {
@@ -63,7 +67,8 @@ impl GitHub {
         let api =
             Api::new(&options.api_url, &options.token, options.request_timeout, options.write_interval)?;
         let listings = ListingCache::open(options.listing_file, &options.token);
-        Ok(Self { api, listings, login: OnceCell::new(), secrets: options.secrets })
+        let (login, without_drafts) = Default::default();
+        Ok(Self { api, listings, login, secrets: options.secrets, without_drafts })
     }
 
     /// A token's account never changes: it is asked for once.
@@ -144,7 +149,12 @@ impl Forge for GitHub {
             body: self.secrets.redacted(&pull_request.body),
             ..pull_request.clone()
         };
-        pulls::open(&self.api, repo, &clean).await
+        pulls::open(&self.api, repo, &clean, &self.without_drafts).await
+    }
+
+    async fn assign_pull_request(&self, repo: &RepoId, number: u64, login: &str) -> Result<(), ForgeError> {
+        // To this interface it is an issue too.
+        conversation::assign(&self.api, login, &TaskId::new(repo.clone(), number)).await
     }
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {

@@ -1,5 +1,8 @@
 //! Pull requests: never two open ones of the same branch.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use bzzz_actors::ports::forge::{ForgeError, NewPullRequest, PullRequest};
 use bzzz_actors::task::RepoId;
 use serde_json::json;
@@ -45,14 +48,44 @@ pub(super) async fn find(
     Ok(ours.map(WirePullRequest::into_pull_request).max_by_key(|pull| pull.number))
 }
 
-pub(super) async fn open(api: &Api, repo: &RepoId, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+/// `without_drafts`: the repositories that are known to refuse them, as GitHub does for private ones of some plans.
+pub(super) async fn open(
+    api: &Api,
+    repo: &RepoId,
+    new: &NewPullRequest,
+    without_drafts: &Mutex<HashSet<RepoId>>,
+) -> Result<PullRequest, ForgeError> {
+    // Nothing that is done under the lock can leave the set half changed.
+    let known = || without_drafts.lock().unwrap_or_else(PoisonError::into_inner);
+    let draft = new.draft && !known().contains(repo);
+    match open_as(api, repo, new, draft).await {
+        Err(ForgeError::Invalid { message, .. }) if draft && refuses_drafts(&message) => {
+            known().insert(repo.clone());
+            open_as(api, repo, new, false).await
+        }
+        other => other,
+    }
+}
+
+/// "Draft pull requests are not supported in this repository."
+fn refuses_drafts(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
+    words.contains("draft") && words.contains("not supported")
+}
+
+async fn open_as(
+    api: &Api,
+    repo: &RepoId,
+    new: &NewPullRequest,
+    draft: bool,
+) -> Result<PullRequest, ForgeError> {
     let call = Call::new(format!("open a pull request from {} in {repo}", new.head), "pull requests: write");
     let body = json!({
         "title": outgoing_title(&new.title),
         "body": outgoing_body(&new.body, ""),
         "head": new.head,
         "base": new.base,
-        "draft": new.draft,
+        "draft": draft,
     });
     match api.post(&call, &pulls_route(api, repo, &[], &[]), &body).await {
         Ok(reply) => Ok(reply.parse::<WirePullRequest>(&call)?.into_pull_request()),

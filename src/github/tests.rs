@@ -353,6 +353,47 @@ async fn a_second_pull_request_of_a_branch_is_the_first_one() {
 }
 
 #[tokio::test]
+async fn a_repository_without_drafts_gets_an_ordinary_pull_request_and_is_asked_once() {
+    let refused = r#"{"message":"Draft pull requests are not supported in this repository."}"#;
+    let opened = Answer::json(201, &pull_json(8, "open", Some("acme/rocket")).to_string());
+    let server = Canned::serve(vec![
+        Answer::json(422, refused),
+        Answer::json(200, "[]"),
+        opened.clone(),
+        opened.clone(),
+        opened,
+    ])
+    .await;
+    let new = NewPullRequest {
+        head: "bzzz/issue-7".to_owned(),
+        base: "main".to_owned(),
+        title: "t".to_owned(),
+        body: "b".to_owned(),
+        draft: true,
+    };
+    let forge = forge(&server);
+    for repo in ["acme/rocket", "acme/rocket", "acme/other"] {
+        assert_eq!(forge.open_pull_request(&repo.parse().unwrap(), &new).await.unwrap().number, 8);
+    }
+    let posts = server.seen().into_iter().filter(|seen| seen.line.starts_with("POST "));
+    let drafts: Vec<_> = posts.map(|seen| seen.json()["draft"].clone()).collect();
+    assert_eq!(drafts, [true, false, false, true]);
+}
+
+#[tokio::test]
+async fn a_pull_request_is_assigned_by_the_issues_interface() {
+    let refused = r#"{"message":"Validation Failed"}"#;
+    let server = Canned::serve(vec![Answer::json(201, "{}"), Answer::json(422, refused)]).await;
+    let forge = forge(&server);
+    forge.assign_pull_request(&repo(), 8, "ann").await.unwrap();
+    let error = forge.assign_pull_request(&repo(), 8, "ann").await.unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+    let seen = server.seen();
+    assert_eq!(seen[0].line, "POST /repos/acme/rocket/issues/8/assignees");
+    assert_eq!(seen[0].json(), json!({ "assignees": ["ann"] }));
+}
+
+#[tokio::test]
 async fn a_pull_requests_state_is_read() {
     let mut merged = pull_json(8, "closed", None);
     merged["merged_at"] = json!("2026-01-01T00:00:00Z");

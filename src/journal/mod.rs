@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{BlobRef, Lane, NodeId, TaskId};
+use bzzz_actors::task::{BlobRef, JournalHead, Lane, NodeId, TaskId};
 
 use blobs::Blobs;
 pub use error::{JournalOpenError, VerifyError};
@@ -110,6 +110,10 @@ async fn blocking<T: Send + 'static>(
 impl Journal for SqliteJournal {
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Recorded>, JournalError> {
         self.writer.append(entries).await
+    }
+
+    async fn head(&self) -> Result<JournalHead, JournalError> {
+        self.read(JournalReader::head).await
     }
 
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {

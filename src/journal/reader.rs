@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::journal::{JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{BlobRef, Epoch, Lane, TaskId};
-use rusqlite::{Connection, params};
+use bzzz_actors::task::{BlobRef, Epoch, JournalHead, Lane, TaskId};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::blobs::Blobs;
-use super::chain::{RawEntry, Unreadable};
+use super::chain::{Hash, Head, RawEntry, Unreadable};
 use super::error::{JournalOpenError, VerifyError, journal_error};
 use super::schema;
 use super::verify::{self, VerifyReport};
@@ -26,6 +26,17 @@ impl JournalReader {
         let path = schema::file_in(data_dir);
         let connection = schema::open_to_read(&path)?;
         Ok(Self { connection, path, blobs: Blobs::in_folder(data_dir) })
+    }
+
+    /// The last entry.
+    pub fn head(&self) -> Result<JournalHead, JournalError> {
+        let query = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Head { seq: row.get::<_, i64>(0)?.cast_unsigned(), hash: Hash(row.get(1)?) })
+        };
+        let last = self.connection.query_row(query, [], row).optional();
+        let Head { seq, hash } = last.map_err(|error| self.failed(&error))?.unwrap_or(Head::EMPTY);
+        Ok(JournalHead { entry: seq, hash: hash.to_hex() })
     }
 
     /// A task's events after `after`, in order.
@@ -106,6 +117,16 @@ impl JournalReader {
 
     /// Reads the whole journal and every blob that it names.
     pub fn verify(&self) -> Result<VerifyReport, VerifyError> {
+        self.verify_with(None)
+    }
+
+    /// The same, and that it still has the entry that was its last once: who removed it, or wrote the chain anew up to
+    /// there, is found by that alone.
+    pub fn verify_holding(&self, kept: &JournalHead) -> Result<VerifyReport, VerifyError> {
+        self.verify_with(Some(kept))
+    }
+
+    fn verify_with(&self, kept: Option<&JournalHead>) -> Result<VerifyReport, VerifyError> {
         let wrong = |why: String| VerifyError { seq: Seq(0), why };
         let rest = || wal::rest(&self.path).map_err(|error| wrong(error.to_string()));
         // Twice: what looks like damage is none when a node just begins its log anew.
@@ -113,7 +134,7 @@ impl JournalReader {
         if let Some(why) = found.damage().filter(|_| rest().as_ref() == Ok(&found)) {
             return Err(wrong(why));
         }
-        verify::verify(&self.connection, &self.blobs)
+        verify::verify(&self.connection, &self.blobs, kept)
     }
 
     fn texts(&self, query: &str, params: impl rusqlite::Params) -> Result<Vec<String>, JournalError> {

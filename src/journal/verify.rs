@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use bzzz_actors::ports::journal::Seq;
-use bzzz_actors::task::{BlobRef, TaskEvent};
+use bzzz_actors::task::{BlobRef, JournalHead, TaskEvent};
 use rusqlite::{Connection, Row};
 
 use super::blobs::Blobs;
@@ -21,10 +21,24 @@ pub struct VerifyReport {
     pub blobs: u64,
 }
 
-/// Everything: the entries, and the blobs that they name.
-pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyReport, VerifyError> {
+/// Everything: the entries, and the blobs that they name; and that the entry `kept` is among them.
+pub(super) fn verify(
+    connection: &Connection,
+    blobs: &Blobs,
+    kept: Option<&JournalHead>,
+) -> Result<VerifyReport, VerifyError> {
     let mut seen = std::collections::HashSet::new();
     let head = entries(connection, |raw| {
+        if let Some(kept) = kept.filter(|kept| kept.entry == raw.seq && kept.hash != raw.hash.to_hex()) {
+            return Err(wrong(
+                raw.seq,
+                format!(
+                    "has the hash {} and not {}: the journal is another one",
+                    raw.hash.to_hex(),
+                    kept.hash
+                ),
+            ));
+        }
         let recorded = raw.recorded().map_err(|why| wrong(raw.seq, why))?;
         for blob in blobs_of(&recorded.event) {
             if seen.insert(blob.clone()) {
@@ -33,6 +47,9 @@ pub(super) fn verify(connection: &Connection, blobs: &Blobs) -> Result<VerifyRep
         }
         Ok(())
     })?;
+    if let Some(kept) = kept.filter(|kept| kept.entry > head.seq) {
+        return Err(wrong(kept.entry, format!("is missing: the last one is {}", head.seq)));
+    }
     Ok(VerifyReport { entries: head.seq, head_hash: head.hash.to_hex(), blobs: seen.len() as u64 })
 }
 

@@ -59,6 +59,7 @@ impl Meadow {
     }
 
     pub(crate) fn octocrab_with(&self, token: &str) -> Octocrab {
+        provide_tls();
         Octocrab::builder()
             .personal_token(token.to_owned())
             .base_uri(self.apiary.forge_url())
@@ -113,10 +114,15 @@ impl Meadow {
     }
 }
 
-/// A plain HTTP client. No request here uses TLS, but the client wants a provider of it.
-pub(crate) fn client() -> reqwest::Client {
+/// No request here uses TLS, but clients want a provider of it.
+fn provide_tls() {
     // An error means that another test installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A plain HTTP client.
+pub(crate) fn client() -> reqwest::Client {
+    provide_tls();
     reqwest::Client::new()
 }
 

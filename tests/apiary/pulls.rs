@@ -5,7 +5,7 @@ use octocrab::models::pulls::{MergeableState, PullRequest};
 use octocrab::params;
 use serde_json::{Value, json};
 
-use crate::meadow::{LOGIN, Meadow, git, ok};
+use crate::meadow::{LOGIN, Meadow, client, git, ok};
 
 async fn open(meadow: &Meadow, branch: &str, body: &str) -> Result<PullRequest, octocrab::Error> {
     let octocrab = meadow.octocrab();
@@ -258,4 +258,33 @@ async fn a_fork_s_branch_becomes_a_pull_request_upstream() {
     meadow.octocrab().pulls("meadow", "ledger").merge(1).send().await.unwrap();
     assert_eq!(forge.read_file(&meadow.repo, "main", "c.txt").await.unwrap().unwrap(), b"from afar\n");
     assert!(git(&meadow.path("fork"), "", &["fetch"]).await.status.success());
+}
+
+#[tokio::test]
+async fn a_repository_may_refuse_drafts_and_a_draft_shows_as_one_with_its_assignees() {
+    let meadow = Meadow::new().await;
+    let forge = meadow.apiary.forge();
+    meadow.push_branch("topic", "b.txt", "new\n").await;
+    let octocrab = meadow.octocrab();
+    let pulls = octocrab.pulls("meadow", "ledger");
+    let draft = async || pulls.create("A change", "topic", "main").draft(true).send().await;
+    forge.set_refuses_drafts(&meadow.repo, true).unwrap();
+    let octocrab::Error::GitHub { source, .. } = draft().await.unwrap_err() else { panic!() };
+    let refusal = (source.status_code.as_u16(), source.message.as_str());
+    assert_eq!(refusal, (422, "Draft pull requests are not supported in this repository."));
+    forge.set_refuses_drafts(&meadow.repo, false).unwrap();
+    let opened = draft().await.unwrap();
+    assert_eq!(opened.draft, Some(true));
+
+    // Who may not be assigned is left out in silence.
+    let path = "/repos/meadow/ledger/issues/1/assignees";
+    let body = json!({ "assignees": [LOGIN, "stranger"] });
+    let answer = meadow.request(reqwest::Method::POST, path).json(&body).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 201);
+    let shown = pulls.get(opened.number).await.unwrap();
+    let assignees: Vec<_> = shown.assignees.unwrap().into_iter().map(|it| it.login).collect();
+    assert_eq!(assignees, [LOGIN]);
+    let page = format!("{}/meadow/ledger/pull/1", meadow.apiary.forge_url());
+    let page = client().get(page).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains(">Draft<") && page.contains(&format!("assigned to {LOGIN}")), "{page}");
 }

@@ -22,6 +22,7 @@ mod issues;
 mod model;
 mod network;
 mod people;
+mod proposal;
 mod replies;
 mod stage;
 mod story;

@@ -101,11 +101,16 @@ impl Task {
 
     fn proposed(&self) -> Vec<Notice> {
         let url = self.pull_request.as_ref().map(|it| it.url.clone()).unwrap_or_default();
-        vec![
+        let assign = self.labelled_by.clone().zip(self.pull_request.as_ref());
+        let assign = assign.map(|(login, opened)| Notice::PullRequestAssign { number: opened.number, login });
+        let mut notices = vec![
             labels(&[label::COMPLETED], &[label::IN_PROGRESS]),
             status(HiveStatus::Completed, json!({ "pull_request_url": url, "steps": self.steps })),
             announce(Announcement::Completed { task: self.id.clone(), epoch: self.epoch, pull_request: url }),
-        ]
+        ];
+        // Behind the labels, which it must not hold up.
+        notices.extend(assign);
+        notices
     }
 
     fn failed(&self, node: &NodeId, reason: &str, was_publishing: bool) -> Vec<Notice> {

@@ -1,7 +1,8 @@
 //! A task's state: what its events fold to.
 
 use crate::task::{
-    Base, CheckResult, Epoch, Issue, ModelUse, Produced, PullRequestRef, Review, Sha, TaskEvent, TaskId,
+    Base, CheckResult, Epoch, Issue, ModelUse, Produced, Publication, PullRequestRef, Review, Sha, TaskEvent,
+    TaskId,
 };
 
 use super::{Circling, Phase};
@@ -36,6 +37,8 @@ pub struct Task {
     pub issue: Option<Issue>,
     /// What to work from, if it is not the default branch.
     pub branch: Option<String>,
+    /// Who set the label on whose word the issue was taken.
+    pub labelled_by: Option<String>,
     /// The epoch of this node's last claim; 0 before the first.
     pub epoch: Epoch,
     /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
@@ -74,6 +77,8 @@ pub struct Task {
     /// The model has seen its own diff with the checks passed, and is to say `done` again.
     pub looked_at_diff: bool,
     pub published: Option<Sha>,
+    /// What the pull request tells of the moment in which that was.
+    pub publication: Option<Publication>,
     pub pull_request: Option<PullRequestRef>,
     /// The commit on which continuous integration has ended, and what failed.
     pub ci: Option<(Sha, Vec<String>)>,
@@ -88,6 +93,7 @@ impl Task {
             phase: Phase::Unclaimed,
             issue: None,
             branch: None,
+            labelled_by: None,
             epoch: Epoch(0),
             holds_lease: false,
             base: None,
@@ -113,6 +119,7 @@ impl Task {
             checked: None,
             looked_at_diff: false,
             published: None,
+            publication: None,
             pull_request: None,
             ci: None,
             usage: ModelUse::default(),
@@ -127,6 +134,11 @@ impl Task {
     /// The checks have passed on this very tree.
     pub fn has_passed(&self, tree: &Sha) -> bool {
         self.checked.as_ref().is_some_and(|checked| checked.tree == *tree && checked.passed())
+    }
+
+    /// Nothing has been run to prove the work: the repository names no checks.
+    pub fn is_unchecked(&self) -> bool {
+        self.checked.as_ref().is_none_or(|checked| checked.results.is_empty())
     }
 
     /// The sandbox where the model works is there, as far as the events tell, and there is use for what is in it.

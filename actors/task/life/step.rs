@@ -49,9 +49,10 @@ impl Task {
     fn note(&mut self, event: &TaskEvent) -> Option<Phase> {
         use TaskEvent as E;
         match (&self.phase, event) {
-            (phase, E::Found { issue, branch }) if phase.is_resting() => {
+            (phase, E::Found { issue, branch, labelled_by }) if phase.is_resting() => {
                 let (id, epoch) = (self.id.clone(), self.epoch);
-                *self = Self { epoch, issue: Some(issue.clone()), branch: branch.clone(), ..Self::new(id) };
+                let (branch, labelled_by) = (branch.clone(), labelled_by.clone());
+                *self = Self { epoch, issue: Some(issue.clone()), branch, labelled_by, ..Self::new(id) };
                 None
             }
             (Phase::Unclaimed | Phase::Claiming { .. }, E::ClaimIntended { epoch, lease })
@@ -129,8 +130,9 @@ impl Task {
                 Some(self.after_checks(checked.clone(), event))
             }
 
-            (Phase::Publishing { .. }, E::Published { commit }) => {
+            (Phase::Publishing { .. }, E::Published { commit, at }) => {
                 self.published = Some(commit.clone());
+                self.publication.clone_from(at);
                 self.holds_lease = false;
                 Some(Phase::Proposing)
             }

@@ -66,7 +66,7 @@ mod tests {
             url: String::new(),
             updated_at: String::new(),
         };
-        TaskEvent::Found { issue, branch: None }
+        TaskEvent::Found { issue, branch: None, labelled_by: None }
     }
 
     fn claimed(at_s: u64) -> Vec<(u64, TaskEvent)> {

@@ -7,8 +7,9 @@ use tracing::debug;
 
 use crate::claim_manager::{Publish, PublishError};
 use crate::ports::forge::{NewPullRequest, PullRequest, PullRequestState};
+use crate::ports::journal::JournalError;
 use crate::sandbox_actor::Destroy;
-use crate::task::{PullRequestRef, Sha, TaskEvent};
+use crate::task::{Publication, PullRequestRef, Sha, TaskEvent};
 use crate::task_runner::Happened;
 
 use super::ci::CiWatch;
@@ -34,10 +35,17 @@ impl Tools {
         bench.claims.send(Publish { task: id.clone(), commit: commit.clone(), answer }).await?;
         // Dropped when the manager went down: ask again.
         match answered.await.map_err(|_| Ended::from(MailboxError::Closed))? {
-            Ok(()) => Ok(TaskEvent::Published { commit }),
+            Ok(()) => Ok(TaskEvent::Published { commit, at: Some(self.publication().await?) }),
             Err(PublishError::LeaseLost(why)) => Ok(TaskEvent::LeaseLost { why }),
             Err(error @ (PublishError::Failed(_) | PublishError::Recovering)) => Err(stalled(error)),
         }
+    }
+
+    async fn publication(&self) -> Result<Publication, JournalError> {
+        let (bench, id) = (&self.deps.bench, &self.task.id);
+        let (_, worked) = bench.read(id).await?;
+        let worked_ms = u64::try_from(worked.as_millis()).unwrap_or(u64::MAX);
+        Ok(Publication { head: bench.log.head().await?, worked_ms })
     }
 
     /// Opens the pull request, unless the one of an earlier try is there: that one may be merged or closed by now.
@@ -54,7 +62,8 @@ impl Tools {
             base,
             title: self.task.pull_request_title(),
             body: self.task.pull_request_body(&bench.node),
-            draft: false,
+            // What nothing has proved is not to be taken for ready.
+            draft: self.task.is_unchecked(),
         };
         Ok(opened(bench.forge.open_pull_request(&id.repo, &pull_request).await?))
     }

@@ -9,6 +9,7 @@ mod hangs;
 mod leases;
 mod main_job;
 mod panics;
+mod proposal;
 mod reasoning;
 mod restarts;
 mod returns;

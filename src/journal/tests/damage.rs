@@ -244,3 +244,30 @@ async fn damaged_pages_are_refused_with_their_place() {
     assert!(why.starts_with("entry ") && why.contains("malformed"), "{why}");
     assert!(folder.verify().is_err());
 }
+
+/// What the chain alone can't tell: whoever writes it anew, or cuts its end off.
+#[tokio::test]
+async fn a_head_that_was_kept_elsewhere_tells_another_journal_and_a_shorter_one() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let before = journal.head().await.unwrap();
+    assert_eq!((before.entry, before.hash.as_str()), (0, "0".repeat(64).as_str()));
+    journal.append(vec![entry(1, "a"), entry(1, "b")]).await.unwrap();
+    let kept = journal.head().await.unwrap();
+    assert_eq!((kept.entry, &kept.hash), (2, &journal.verify().await.unwrap().head_hash));
+    journal.append(vec![entry(1, "c")]).await.unwrap();
+    drop(journal);
+    let reader = JournalReader::open(folder.0.path()).unwrap();
+    assert_eq!(reader.verify_holding(&kept), reader.verify());
+
+    let other = Folder::new();
+    let journal = other.open();
+    journal.append(vec![entry(1, "a")]).await.unwrap();
+    let verify = || JournalReader::open(other.0.path()).unwrap().verify_holding(&kept).unwrap_err();
+    let cut = verify();
+    assert_eq!((cut.seq, cut.why.as_str()), (Seq(2), "is missing: the last one is 1"));
+    journal.append(vec![entry(1, "another")]).await.unwrap();
+    let anew = verify();
+    assert_eq!(anew.seq, Seq(2));
+    assert!(anew.why.contains(&format!("and not {}", kept.hash)), "{anew}");
+}

@@ -9,8 +9,8 @@ const SIDES: [&str; 2] = ["before", "after"];
 /// Writes of the straight story's events: the issue and the claim (1 to 3), the plan (5), a command (8), the work taken
 /// out (12), a reply to its checks (15), the publication (17). The others lie between the points of two effects.
 const EVENT_WRITES: [u32; 8] = [1, 2, 3, 5, 8, 12, 15, 17];
-/// The same for the first and the last settlement of its nine notices.
-const SETTLEMENTS: [u32; 2] = [1, 9];
+/// The same for the first and the last settlement of its ten notices.
+const SETTLEMENTS: [u32; 2] = [1, 10];
 
 pub(super) fn all() -> Vec<Scenario> {
     let mut rows = Vec::new();

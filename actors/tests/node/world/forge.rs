@@ -24,6 +24,12 @@ struct State {
     issue: Issue,
     comments: Vec<Comment>,
     pull_requests: Vec<PullRequest>,
+    /// As they were asked for, also in vain.
+    opened: Vec<NewPullRequest>,
+    failing_opens: u32,
+    assigned: Vec<(u64, String)>,
+    /// What assigning a pull request is answered with.
+    assign_failure: Option<ForgeError>,
     failures: VecDeque<ForgeError>,
     can_push: bool,
     /// What every change of labels is answered with.
@@ -55,6 +61,10 @@ impl MemoryForge {
             issue,
             comments: Vec::new(),
             pull_requests: Vec::new(),
+            opened: Vec::new(),
+            failing_opens: 0,
+            assigned: Vec::new(),
+            assign_failure: None,
             failures: VecDeque::new(),
             can_push: true,
             label_failure: None,
@@ -134,6 +144,25 @@ impl MemoryForge {
 
     pub fn pull_requests(&self) -> Vec<PullRequest> {
         self.state.lock().unwrap().pull_requests.clone()
+    }
+
+    /// The pull requests as they were asked for, also in vain.
+    pub fn opened(&self) -> Vec<NewPullRequest> {
+        self.state.lock().unwrap().opened.clone()
+    }
+
+    /// Whom pull requests were assigned to, call by call.
+    pub fn assigned(&self) -> Vec<(u64, String)> {
+        self.state.lock().unwrap().assigned.clone()
+    }
+
+    /// The next pull requests are not opened.
+    pub fn fail_opens(&self, count: u32) {
+        self.state.lock().unwrap().failing_opens = count;
+    }
+
+    pub fn fail_assigning(&self, failure: ForgeError) {
+        self.state.lock().unwrap().assign_failure = Some(failure);
     }
 
     pub fn end_pull_request(&self, end: PullRequestState) {
@@ -259,6 +288,13 @@ impl Forge for MemoryForge {
         new: &NewPullRequest,
     ) -> Result<PullRequest, ForgeError> {
         self.traps.step_on("open_pull_request");
+        let mut state = self.state.lock().unwrap();
+        state.opened.push(new.clone());
+        if state.failing_opens > 0 {
+            state.failing_opens -= 1;
+            return Err(ForgeError::Unavailable { call: "open".into(), problem: "502".into() });
+        }
+        drop(state);
         self.call(|state| {
             let is_open = |it: &&PullRequest| it.head == new.head && it.state == PullRequestState::Open;
             if let Some(open) = state.pull_requests.iter().find(is_open) {
@@ -275,6 +311,14 @@ impl Forge for MemoryForge {
             };
             state.pull_requests.push(opened.clone());
             Ok(opened)
+        })
+    }
+
+    async fn assign_pull_request(&self, _: &RepoId, number: u64, login: &str) -> Result<(), ForgeError> {
+        self.traps.step_on("assign_pull_request");
+        self.call(|state| {
+            state.assigned.push((number, login.to_owned()));
+            state.assign_failure.clone().map_or(Ok(()), Err)
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
-use bzzz_actors::task::{BlobRef, Epoch, Lane, TaskEvent, TaskId};
+use bzzz_actors::task::{BlobRef, Epoch, JournalHead, Lane, TaskEvent, TaskId};
 use tokio::time::Instant;
 
 use super::Traps;
@@ -127,6 +127,12 @@ impl Journal for MemoryJournal {
             recorded.push(entry);
         }
         Ok(recorded)
+    }
+
+    async fn head(&self) -> Result<JournalHead, JournalError> {
+        self.traps.step_on("head");
+        let entry = self.state.lock().unwrap().events.len() as u64;
+        Ok(JournalHead { entry, hash: format!("{entry:064x}") })
     }
 
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {

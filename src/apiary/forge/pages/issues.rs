@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
-use super::{Html, Missing, Page, answer, heading, issue_line, labels, public, state_mark, words};
+use super::{Html, Missing, Page, answer, assignees, heading, issue_line, labels, public, state_mark, words};
 use crate::apiary::forge::Forge;
 use crate::apiary::forge::state::{Issue, Repo};
 
@@ -37,9 +37,7 @@ pub(crate) fn conversation(html: &mut Html, repo: &Repo, issue: &Issue) {
     html.raw("<p>");
     state_mark(html, repo, issue);
     labels(html, issue);
-    if !issue.assignees.is_empty() {
-        html.raw(" <span class=\"quiet\">assigned to ").text(issue.assignees.join(", ")).raw("</span>");
-    }
+    assignees(html, issue);
     html.raw("</p>");
     words(html, &issue.author, &issue.created_at, issue.body.as_deref().unwrap_or_default());
     for comment in repo.comments_of(issue.number) {

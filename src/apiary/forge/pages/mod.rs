@@ -91,8 +91,10 @@ fn heading(html: &mut Html, repo: &Repo, title: &str) {
 /// The mark that says whether an issue or pull request is open.
 fn state_mark(html: &mut Html, repo: &Repo, issue: &Issue) {
     let is_merged = repo.pulls.get(&issue.number).is_some_and(|p| p.merged_at.is_some());
+    let is_draft = repo.pulls.get(&issue.number).is_some_and(|p| p.draft);
     html.raw(match issue.state {
         _ if is_merged => "<span class=\"state merged\">Merged</span>",
+        IssueState::Open if is_draft => "<span class=\"state draft\">Draft</span>",
         IssueState::Open => "<span class=\"state open\">Open</span>",
         IssueState::Closed => "<span class=\"state closed\">Closed</span>",
     });
@@ -105,6 +107,7 @@ fn issue_line(html: &mut Html, repo: &Repo, issue: &Issue) {
     state_mark(html, repo, issue);
     html.raw(" ").link(&format!("/{}/{kind}/{}", repo.full_name(), issue.number), &issue.title);
     labels(html, issue);
+    assignees(html, issue);
     html.raw("<br><span class=\"quiet\">#").text(issue.number).raw(" by ").text(&issue.author);
     html.raw(", ").text(&issue.created_at).raw("</span></li>");
 }
@@ -112,6 +115,12 @@ fn issue_line(html: &mut Html, repo: &Repo, issue: &Issue) {
 fn labels(html: &mut Html, issue: &Issue) {
     for label in &issue.labels {
         html.raw(" <span class=\"label\">").text(label).raw("</span>");
+    }
+}
+
+fn assignees(html: &mut Html, issue: &Issue) {
+    if !issue.assignees.is_empty() {
+        html.raw(" <span class=\"quiet\">assigned to ").text(issue.assignees.join(", ")).raw("</span>");
     }
 }
 

@@ -218,6 +218,9 @@ async fn open(call: Call, path: web::Path<(String, String)>, body: web::Bytes) -
     let missing = |field: &'static str| move || ApiError::invalid("PullRequest", field, "missing_field");
     let head = request.head.ok_or_else(missing("head"))?;
     let base = request.base.ok_or_else(missing("base"))?;
+    if request.draft && call.view_repo(&key, |_, repo| Ok(repo.refuses_drafts))? {
+        return Err(ApiError::unprocessable("Draft pull requests are not supported in this repository."));
+    }
     let author = call.login()?;
     let sides = sides(&call, &key, &head, &base).await?;
     let new =

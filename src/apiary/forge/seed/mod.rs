@@ -181,6 +181,11 @@ impl Forge {
         self.change(repo, |state, key| state.repo_mut(key).map(|r| r.private = private))
     }
 
+    /// Whether it knows no drafts, like private repositories of some of GitHub's plans.
+    pub fn set_refuses_drafts(&self, repo: &RepoId, refuses: bool) -> Result<(), ApiaryError> {
+        self.change(repo, |state, key| state.repo_mut(key).map(|r| r.refuses_drafts = refuses))
+    }
+
     pub fn set_has_issues(&self, repo: &RepoId, has_issues: bool) -> Result<(), ApiaryError> {
         self.change(repo, |state, key| state.repo_mut(key).map(|r| r.has_issues = has_issues))
     }

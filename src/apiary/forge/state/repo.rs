@@ -47,6 +47,9 @@ pub(crate) struct Repo {
     pub(crate) description: Option<String>,
     pub(crate) default_branch: String,
     pub(crate) private: bool,
+    /// Pull requests can't be drafts, as in private repositories of some of GitHub's plans.
+    #[serde(default)]
+    pub(crate) refuses_drafts: bool,
     pub(crate) archived: bool,
     pub(crate) has_issues: bool,
     /// The repository that this one was forked from.
@@ -79,6 +82,7 @@ impl Repo {
             description: None,
             default_branch: default_branch.to_owned(),
             private: false,
+            refuses_drafts: false,
             archived: false,
             has_issues: true,
             fork_of: None,
