@@ -89,6 +89,7 @@ fn shows_every_step(text: &str) {
     let parts = [
         "meadow/rocket#1: Fuel is missing\n",
         "state     in review: http://",
+        " by maya, labelled by maya\n",
         "claim     epoch 1\n",
         "model     scripted:latest: ",
         "claimed: epoch 1",

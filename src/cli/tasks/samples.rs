@@ -90,7 +90,7 @@ pub(super) fn checked(code: i32) -> TaskEvent {
 pub(super) fn begun() -> Vec<TaskEvent> {
     let lease = sha('a');
     vec![
-        TaskEvent::Found { issue: issue(), branch: None },
+        TaskEvent::Found { issue: issue(), branch: None, labelled_by: Some("zoe".into()) },
         TaskEvent::ClaimIntended { epoch: Epoch(1), lease: lease.clone() },
         TaskEvent::Claimed { epoch: Epoch(1), lease },
         TaskEvent::Prepared {
@@ -120,7 +120,7 @@ pub(super) fn proposed() -> Vec<TaskEvent> {
         events.extend([done(), TaskEvent::WorkProduced { produced: produced("diff") }, checked(code)]);
     }
     events.extend([done(), TaskEvent::WorkProduced { produced: produced("diff") }]);
-    events.push(TaskEvent::Published { commit: sha('d') });
+    events.push(TaskEvent::Published { commit: sha('d'), at: None });
     let url = "https://forge.example/acme/rocket/pull/8".to_owned();
     events.push(TaskEvent::PullRequestOpened { pull_request: PullRequestRef { number: 8, url } });
     events

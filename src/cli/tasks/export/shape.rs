@@ -167,6 +167,8 @@ pub(super) struct OfTask {
     pub(super) reason: Option<String>,
     pub(super) epoch: u64,
     pub(super) issue: Option<Issue>,
+    /// On whose word it was taken.
+    pub(super) labelled_by: Option<String>,
     pub(super) base: Option<Base>,
     pub(super) plan: Option<String>,
     pub(super) reviews: Vec<Review>,

@@ -31,6 +31,7 @@ fn a_whole_life_is_a_trajectory_with_every_message_whole() {
     assert_eq!(exported["instance_id"], "acme__rocket-7");
     assert_eq!(exported["extra"]["task"], "acme/rocket#7");
     assert_eq!(exported["extra"]["pull_request"]["number"], 8);
+    assert_eq!(exported["extra"]["labelled_by"], "zoe");
 
     let messages = exported["messages"].as_array().unwrap();
     let roles: Vec<_> = messages.iter().map(|it| it["role"].as_str().unwrap()).collect();

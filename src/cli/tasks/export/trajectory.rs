@@ -72,6 +72,7 @@ fn of_task(task: Task) -> OfTask {
         reason: reason(&task.phase),
         epoch: task.epoch.0,
         issue: task.issue,
+        labelled_by: task.labelled_by,
         base: task.base,
         plan: task.plan,
         reviews: task.reviews,

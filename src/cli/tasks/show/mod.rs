@@ -76,7 +76,8 @@ fn facts(page: &mut Page, task: &Task) {
     };
     page.fact("state", &state);
     if let Some(issue) = &task.issue {
-        page.fact("issue", &format!("{} by {}", issue.url, issue.author));
+        let labelled = task.labelled_by.as_ref().map(|by| format!(", labelled by {by}")).unwrap_or_default();
+        page.fact("issue", &format!("{} by {}{labelled}", issue.url, issue.author));
     }
     if task.epoch.0 > 0 {
         page.fact("claim", &format!("epoch {}", task.epoch.0));

@@ -17,7 +17,7 @@ fn a_whole_life_is_told_step_by_step() {
     let expected = "\
 acme/rocket#7: Fuel is missing
 state     in review: https://forge.example/acme/rocket/pull/8
-issue     https://forge.example/acme/rocket/issues/7 by maya
+issue     https://forge.example/acme/rocket/issues/7 by maya, labelled by zoe
 claim     epoch 1
 base      main at bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 model     coder: 5600 tokens read, 280 written, in 8.4 s
