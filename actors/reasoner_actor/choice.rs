@@ -56,9 +56,9 @@ impl ModelChoice {
         route.map_or(&self.names, |route| &route.names)
     }
 
-    /// A plan is a text in any case.
+    /// The form in which a model is asked to reply; a plan is a text in any case.
     pub fn protocol_of(&self, model: &str) -> Protocol {
-        if self.json.iter().any(|it| is_same(it, model)) { Protocol::Json } else { Protocol::Fenced }
+        Protocol::of(model, &self.json)
     }
 
     /// All models that some question may go to, the most wanted first.

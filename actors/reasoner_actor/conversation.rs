@@ -5,7 +5,7 @@ use crate::ports::model::{Message, Role};
 use crate::task::life::{Circling, Sign};
 use crate::task::{CheckResult, ModelUse, PathPattern, Step, TaskEvent, TaskId};
 
-use super::choice::{ModelRole, is_same};
+use super::choice::ModelRole;
 use super::digest;
 use super::prompt;
 use super::protocol::Protocol;
@@ -140,6 +140,11 @@ impl Conversation {
         messages
     }
 
+    /// The form in which a model is asked to reply.
+    pub(super) fn protocol_of(&self, model: &str) -> Protocol {
+        Protocol::of(model, &self.json)
+    }
+
     /// What the next question is for.
     pub fn role(&self) -> ModelRole {
         self.role
@@ -214,8 +219,7 @@ impl Conversation {
                 self.circling.record(event);
                 self.count(usage);
                 self.role = ModelRole::Work;
-                let is_json = self.json.iter().any(|it| is_same(it, &usage.model));
-                self.replied(text, step, if is_json { Protocol::Json } else { Protocol::Fenced });
+                self.replied(text, step, self.protocol_of(&usage.model));
             }
             TaskEvent::CommandFinished { step, outcome } => {
                 self.step = *step;

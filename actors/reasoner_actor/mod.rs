@@ -18,6 +18,7 @@ mod selection;
 mod servers;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod window;
 
 use std::collections::HashMap;
@@ -33,8 +34,9 @@ use crate::task::{ModelUse, Step, TaskEvent, TaskId};
 pub use choice::{ModelChoice, ModelRole, ModelRoute, choose, missing};
 pub use conversation::{Conversation, Seen};
 pub use protocol::Protocol;
-pub use reply::read_step;
+pub use reply::{read_step, words_of};
 pub use servers::{ModelServer, Servers};
+pub use transcript::{Told, Transcript};
 pub use window::Windows;
 
 use question::{Asked, Question};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::ports::model::Finish;
 use crate::task::Step;
 
+use super::choice::is_same;
 use super::reply::{Block, cut_off, read_step};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Of a model, where those named `json` are asked for JSON.
+    pub(super) fn of(model: &str, json: &[String]) -> Self {
+        if json.iter().any(|it| is_same(it, model)) { Self::Json } else { Self::Fenced }
+    }
+
     /// What `reply` asks for. Never fails: what can't be read is a step of its own, whose text is told to the model.
     pub fn read(self, reply: &str, finish: Finish) -> Step {
         match self {
@@ -92,6 +98,20 @@ impl JsonStep {
             _ => Err("`step` must have exactly one of `sh`, `done` and `help`.".to_owned()),
         }
     }
+}
+
+/// The reasoning of a reply that is such an object.
+pub(super) fn reasoning_of(reply: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Reasoned {
+        #[serde(default)]
+        reasoning: String,
+        #[allow(dead_code, reason = "tells such a reply from any other object")]
+        step: Value,
+    }
+    serde_json::from_str(without_fence(reply))
+        .ok()
+        .map(|Reasoned { reasoning, .. }| reasoning.trim().to_owned())
 }
 
 /// The object in a fence, as models like to write it where nothing holds them to the schema.

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use crate::ports::model::Finish;
 use crate::task::{Step, printable};
 
+use super::protocol::reasoning_of;
+
 /// A longer command is refused; a script belongs into a file.
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
 /// A longer question or pull-request text is refused.
@@ -138,6 +140,27 @@ fn fenced_blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
     Ok(blocks)
 }
 
+/// What a reply says beside its step: outside of its fenced blocks, or as its reasoning.
+pub fn words_of(reply: &str) -> String {
+    if let Some(reasoning) = reasoning_of(reply) {
+        return reasoning;
+    }
+    let mut words = String::new();
+    let mut open = None;
+    for line in reply.lines() {
+        match (open, fence_of(line)) {
+            (None, Some((fence, _))) => open = Some(fence),
+            (Some(fence), Some((closing, ""))) if closing >= fence => open = None,
+            (None, None) => {
+                words += line;
+                words.push('\n');
+            }
+            (Some(_), _) => {}
+        }
+    }
+    words.trim().to_owned()
+}
+
 /// The length of the fence that `line` consists of, and the label behind it.
 fn fence_of(line: &str) -> Option<(usize, &str)> {
     let indented_by = line.len() - line.trim_start_matches(' ').len();
@@ -197,6 +220,16 @@ mod tests {
             let problem = problem(&format!("```{label}\n{block}```"), Finish::Stop);
             assert!(problem.len() < 200 && !problem.contains('\u{1b}'), "{problem}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_reply_are_what_stands_around_its_block() {
+        let words = |reply: &str| words_of(reply);
+        assert_eq!(words("I look.\n\n````sh\ncat <<'E'\n```\nE\n````\nThen on.\n"), "I look.\n\nThen on.");
+        assert_eq!(words("```sh\nls\n```"), "");
+        assert_eq!(words("No block.\n```sh\nls"), "No block.");
+        assert_eq!(words(r#"{"reasoning": "I look. ", "step": {"sh": "ls"}}"#), "I look.");
+        assert_eq!(words(r#"{"name": "bash"}"#), r#"{"name": "bash"}"#);
     }
 
     #[test]

@@ -194,6 +194,39 @@ fn a_model_in_circles_is_told_once() {
 }
 
 #[test]
+fn a_transcript_is_the_whole_conversation_and_says_what_each_message_tells_of() {
+    let plan = TaskEvent::PlanDrafted { plan: "plan".into(), usage: used(0) };
+    let refused = Step::Malformed { problem: "No block.".into() };
+    let mut events = vec![found(), prepared(), plan, TaskEvent::PlanSettled { reviews: vec![] }];
+    events.push(TaskEvent::Replied { text: "hm".into(), step: refused, usage: used(7) });
+    for step in 1..=4 {
+        if step == 4 {
+            events.push(TaskEvent::Compacted { keep_from: 3, list_from: 1, overflowed: false });
+        }
+        events.extend([ran("make", 10), finished(step, "the same".into())]);
+    }
+    let mut whole = Conversation::new(task());
+    let is_summary = |event: &TaskEvent| matches!(event, TaskEvent::Compacted { .. });
+    events.iter().filter(|event| !is_summary(event)).for_each(|event| whole.record(event));
+
+    let transcript = Transcript::of(&task(), &events, &[]);
+    let messages: Vec<_> = transcript.told.iter().map(|told| told.message.clone()).collect();
+    assert_eq!(messages, whole.messages());
+    let told_of: Vec<_> = transcript.told.iter().map(|told| told.events.as_slice()).collect();
+    let expected: [&[usize]; 14] =
+        [&[0], &[0], &[2], &[3], &[4], &[4], &[5], &[6], &[7], &[8], &[9], &[10], &[11, 12], &[13]];
+    assert_eq!(told_of, expected);
+    assert_eq!(transcript.nudged_by, [13]);
+
+    // A task that is begun anew has another conversation.
+    events.push(found());
+    assert_eq!(
+        Transcript::of(&task(), &events, &[]),
+        Transcript::of(&task(), &events[14..], &[]).moved_by(14)
+    );
+}
+
+#[test]
 fn bytes_become_tokens_by_what_the_server_counted() {
     let windows = Windows::default();
     assert_eq!(windows.estimate(MODEL, 3000), 1000);
@@ -235,6 +268,14 @@ fn a_prompt_that_was_not_seen_whole_is_noticed() {
     let noticed = (0..10).filter(|_| windows.shortfall(&seen(36_000, 900), Some(&before)).is_some()).count();
     assert_eq!(noticed, 3);
     assert_eq!(windows.room_bytes(MODEL, 10_000, 1000), 30_000, "and neither is what it saw");
+}
+
+impl Transcript {
+    fn moved_by(mut self, events: usize) -> Self {
+        let places = self.told.iter_mut().flat_map(|told| &mut told.events).chain(&mut self.nudged_by);
+        places.for_each(|at| *at += events);
+        self
+    }
 }
 
 /// What follows a plan, by numbers.

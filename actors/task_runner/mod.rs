@@ -28,7 +28,7 @@ use crate::ports::journal::{JournalError, Recorded};
 use crate::reasoner_actor::ReasonerActor;
 use crate::sandbox_actor::SandboxActor;
 use crate::supervisor::Inbox;
-use crate::task::life::{Effect, Task};
+use crate::task::life::{Effect, Task, out_of_time};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_supervisor::{Place, TaskOver, TaskSupervisor};
 
@@ -279,11 +279,7 @@ impl TaskRunner {
         };
         self.worked += passed;
         if self.worked >= self.deps.bench.pace.wall_time {
-            let reason = format!(
-                "the time limit of {} minutes was reached while {}",
-                self.deps.bench.pace.wall_time.as_secs() / 60,
-                task.phase.name()
-            );
+            let reason = out_of_time(self.deps.bench.pace.wall_time, &task.phase);
             self.happen(TaskEvent::GaveUp { reason }, ctx);
         }
     }

@@ -18,19 +18,22 @@ use crate::run::{TOKEN, arguments, node_name};
 const HELD: &str =
     "echo begun >> count; while [ ! -e /tmp/go ]; do sleep 0.3; done; echo full > fuel; echo let go";
 
+pub(crate) const DONE: &str = "```done\nFuel the rocket\n\nIt had none.\n```";
+
+pub(crate) fn sh(command: &str) -> String {
+    format!("So:\n\n```sh\n{command}\n```")
+}
+
 async fn apiary(folder: &Path) -> Apiary {
+    let commands = [sh("echo kept > note"), sh(HELD), sh("cat count note fuel")];
+    let replies = ["1. Fuel it.".to_owned()].into_iter().chain(commands);
+    rocket(folder, replies.chain([DONE, DONE].map(str::to_owned))).await
+}
+
+/// The issue `meadow/rocket#1`, whose checks ask for two files, and what the model says of it.
+pub(crate) async fn rocket(folder: &Path, replies: impl IntoIterator<Item = String>) -> Apiary {
     let repo: RepoId = "meadow/rocket".parse().unwrap();
-    let done = "```done\nFuel the rocket\n\nIt had none.\n```".to_owned();
-    let sh = |command: &str| format!("So:\n\n```sh\n{command}\n```");
     let mut script = ModelScript::default();
-    let replies = [
-        "1. Fuel it.".to_owned(),
-        sh("echo kept > note"),
-        sh(HELD),
-        sh("cat count note fuel"),
-        done.clone(),
-        done,
-    ];
     script.set("*", replies);
     let options = ApiaryOptions { model_script: script, ..ApiaryOptions::new(folder.join("apiary"), TOKEN) };
     let apiary = Apiary::start(options).unwrap();

@@ -13,3 +13,4 @@ mod killed;
 mod program;
 mod run;
 mod secrets;
+mod tasks;

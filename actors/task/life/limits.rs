@@ -3,6 +3,8 @@
 //! The life itself knows no limits: what has happened stays what it was when the configuration changes. Whoever is
 //! about to carry out an effect asks here first, and a limit that is reached becomes an event of its own, `GaveUp`.
 
+use std::time::Duration;
+
 use super::{Phase, Task};
 
 /// Of a command in a reason.
@@ -42,6 +44,35 @@ impl Default for Limits {
     }
 }
 
+/// Which limit it was that a task was given up for, of those that other programs have too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    Steps,
+    Malformed,
+    Time,
+}
+
+const NOT_DONE: &str = "not done after ";
+const NOT_USABLE: &str = " replies in a row were not usable";
+const OUT_OF_TIME: &str = "the time limit of ";
+
+impl Exhausted {
+    /// By the words of [`Task::reached`] and [`out_of_time`]: nothing else stands in the journal.
+    pub fn of_reason(reason: &str) -> Option<Self> {
+        match reason {
+            _ if reason.starts_with(NOT_DONE) => Some(Self::Steps),
+            _ if reason.ends_with(NOT_USABLE) => Some(Self::Malformed),
+            _ if reason.starts_with(OUT_OF_TIME) => Some(Self::Time),
+            _ => None,
+        }
+    }
+}
+
+/// Why a task is given up that took its whole time; `limit` is that time.
+pub fn out_of_time(limit: Duration, phase: &Phase) -> String {
+    format!("{OUT_OF_TIME}{} minutes was reached while {}", limit.as_secs() / 60, phase.name())
+}
+
 impl Task {
     /// What kept the checks from being run at all.
     fn failed_setup(&self) -> Option<String> {
@@ -59,10 +90,10 @@ impl Task {
             return None;
         }
         if self.steps > limits.max_steps {
-            return Some(format!("not done after {} commands", limits.max_steps));
+            return Some(format!("{NOT_DONE}{} commands", limits.max_steps));
         }
         if self.malformed_in_row >= limits.max_malformed {
-            return Some(format!("{} replies in a row were not usable", self.malformed_in_row));
+            return Some(format!("{}{NOT_USABLE}", self.malformed_in_row));
         }
         if self.check_rounds >= limits.max_check_rounds {
             let why = self.refused.clone().or_else(|| self.failed_setup());
@@ -83,5 +114,27 @@ impl Task {
         let asks_again = matches!(self.phase, Phase::Escalating { .. });
         (asks_again && self.escalations >= limits.max_escalations)
             .then(|| format!("the model asked a person for help more than {} times", limits.max_escalations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_known_again_by_its_words() {
+        let limits = Limits::default();
+        let task = |change: fn(&mut Task)| {
+            let mut task = Task::new("a/b#1".parse().unwrap());
+            task.phase = Phase::Thinking;
+            change(&mut task);
+            Exhausted::of_reason(&task.reached(&limits).unwrap())
+        };
+        assert_eq!(task(|task| task.steps = 101), Some(Exhausted::Steps));
+        assert_eq!(task(|task| task.malformed_in_row = 3), Some(Exhausted::Malformed));
+        assert_eq!(task(|task| task.sandbox_losses = 4), None);
+        let reason = out_of_time(Duration::from_secs(3600), &Phase::Thinking);
+        assert_eq!(reason, "the time limit of 60 minutes was reached while thinking");
+        assert_eq!(Exhausted::of_reason(&reason), Some(Exhausted::Time));
     }
 }

@@ -48,7 +48,7 @@ mod stuck;
 mod worked;
 
 pub use effect::Effect;
-pub use limits::Limits;
+pub use limits::{Exhausted, Limits, out_of_time};
 pub use phase::{End, Phase};
 pub use state::{Checked, Proposal, Task};
 pub use stuck::{Circling, Sign};

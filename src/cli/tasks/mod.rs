@@ -1,7 +1,13 @@
 //! `bzzz tasks`: what a node's journal says of its tasks. Works beside a running node.
 
+mod attempts;
+mod export;
+#[cfg(test)]
+mod samples;
+mod show;
+
 use anyhow::{Context, bail};
-use bzzz_actors::ports::journal::Seq;
+use bzzz_actors::ports::journal::{Recorded, Seq};
 use bzzz_actors::task::life::{End, Phase, Task};
 use bzzz_actors::task::{BlobRef, TaskEvent, TaskId, printable};
 use clap::Subcommand;
@@ -21,14 +27,21 @@ pub(crate) enum TasksCommand {
         /// owner/name#number
         task: TaskId,
     },
+    /// A task step by step: what the model said, what it ran, and what came of it
+    Show(show::ShowCommand),
+    /// A task's conversation with the model, for other programs: how it went, message by message, and the diff
+    Export(export::ExportCommand),
 }
 
 impl TasksCommand {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let journal = JournalReader::open(&global.load()?.settings.node.data_dir)?;
+        let settings = global.load()?.settings;
+        let journal = JournalReader::open(&settings.node.data_dir)?;
         match self {
             Self::List => list(&journal),
             Self::Diff { task } => diff(&journal, task),
+            Self::Show(command) => command.run(&journal),
+            Self::Export(command) => command.run(&journal, &settings.model.json_models),
         }
     }
 }
@@ -73,11 +86,17 @@ fn result(task: &Task) -> String {
     }
 }
 
-fn diff(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Exit> {
+/// What the journal has of a task, which it must have.
+fn events_of(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Vec<Recorded>> {
     let events = journal.events_of(id, Seq::default())?;
     if events.is_empty() {
         bail!("this node's journal has no task {id}; `bzzz tasks list` shows those it has");
     }
+    Ok(events)
+}
+
+fn diff(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Exit> {
+    let events = events_of(journal, id)?;
     let Some(blob) = events.iter().rev().find_map(|it| diff_of(&it.event)) else {
         bail!("no work of {id} was saved");
     };
