@@ -214,7 +214,7 @@ fn a_transcript_is_the_whole_conversation_and_says_what_each_message_tells_of() 
     assert_eq!(messages, whole.messages());
     let told_of: Vec<_> = transcript.told.iter().map(|told| told.events.as_slice()).collect();
     let expected: [&[usize]; 14] =
-        [&[0], &[0], &[2], &[3], &[4], &[4], &[5], &[6], &[7], &[8], &[9], &[10], &[11, 12], &[13]];
+        [&[0], &[1], &[2], &[3], &[4], &[4], &[5], &[6], &[7], &[8], &[9], &[10], &[11, 12], &[13]];
     assert_eq!(told_of, expected);
     assert_eq!(transcript.nudged_by, [13]);
 

@@ -159,7 +159,7 @@ mod tests {
         ("leak/issue.md", "# It leaks\n\nWhen it rains.\n"),
         ("leak/repository/main.c", "int main() {}"),
         ("leak/hidden/test.c", "assert(0);"),
-        ("leak/reference.patch", "--- a/main.c\n"),
+        ("leak/reference.patch", "--- a/three.c\n"),
     ];
 
     #[test]

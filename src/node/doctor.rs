@@ -55,7 +55,7 @@ fn data_folder(settings: &Settings) -> Finding {
     if !folder.exists() {
         return Finding::new("data folder", Health::Well, format!("{shown}: made at the first start"));
     }
-    match JournalReader::open(folder).and_then(|journal| Ok(journal.tasks().map(|tasks| tasks.len()))) {
+    match JournalReader::open(folder).map(|journal| journal.tasks().map(|tasks| tasks.len())) {
         Ok(Ok(tasks)) => {
             Finding::new("data folder", Health::Well, format!("{shown}: {tasks} tasks in its journal"))
         }

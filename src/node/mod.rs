@@ -65,7 +65,7 @@ pub struct RunningNode {
     pub(crate) sandboxes: Arc<dyn Sandboxes>,
     pub(crate) code: Arc<dyn Code>,
     networks: OpenNetworks,
-    settings: Settings,
+    settings: Box<Settings>,
     pub journal: Arc<SqliteJournal>,
     /// Which sandbox it uses, for people.
     pub sandbox: String,
@@ -124,6 +124,7 @@ impl RunningNode {
         tokio::spawn(models::make_ready(models, choice));
         let code = git.clone() as Arc<dyn Code>;
         let collection = collect::Rounds::start(git, journal.clone());
+        let settings = Box::new(settings);
         Ok(Self { node, sandboxes, code, networks, settings, journal, sandbox, collection })
     }
 
