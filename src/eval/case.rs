@@ -157,7 +157,7 @@ mod tests {
     const WHOLE: [(&str, &str); 5] = [
         ("leak/case.toml", "language = 'c'\ndifficulty = 'hard'\ncheck = ['make test']\n"),
         ("leak/issue.md", "# It leaks\n\nWhen it rains.\n"),
-        ("leak/repository/main.c", "int main() {}"),
+        ("leak/repository/main.c", "int one;"),
         ("leak/hidden/test.c", "assert(0);"),
         ("leak/reference.patch", "--- a/three.c\n"),
     ];
