@@ -86,6 +86,8 @@ pub struct CapturedOutput {
     pub tail: Vec<u8>,
     /// Bytes between head and tail that the sandbox's cap dropped.
     pub left_out: u64,
+    /// The file in the sandbox that holds the same, for a while; long outputs have one.
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

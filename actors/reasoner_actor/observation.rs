@@ -7,7 +7,7 @@ use crate::task::printable;
 pub const HALF_SHOWN_BYTES: usize = 5000;
 
 /// The text that is shown: valid UTF-8, no control characters, and of a long output the first and last 5,000 bytes
-/// with the count of what was left out between them.
+/// with the count of what was left out between them, and the file in the sandbox that has it.
 pub fn shown(output: &CapturedOutput) -> String {
     let (head, tail) = (text_of(&output.head), text_of(&output.tail));
     let whole_len = head.len() + tail.len();
@@ -18,7 +18,9 @@ pub fn shown(output: &CapturedOutput) -> String {
     let start = &all[..all.floor_char_boundary(HALF_SHOWN_BYTES)];
     let end = &all[all.ceil_char_boundary(all.len().saturating_sub(HALF_SHOWN_BYTES)).max(start.len())..];
     let left_out = output.left_out + (all.len() - start.len() - end.len()) as u64;
-    format!("{start}\n[… {left_out} bytes were left out here …]\n{end}")
+    let where_it_is =
+        output.file.as_ref().map(|file| format!("; {file} has them for now")).unwrap_or_default();
+    format!("{start}\n[… {left_out} bytes were left out here{where_it_is} …]\n{end}")
 }
 
 /// The whole output as the sandbox kept it, when `shown` leaves something out or changes a byte.
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     fn output(head: &[u8], tail: &[u8], left_out: u64) -> CapturedOutput {
-        CapturedOutput { head: head.to_vec(), tail: tail.to_vec(), left_out }
+        CapturedOutput { head: head.to_vec(), tail: tail.to_vec(), left_out, file: None }
     }
 
     #[test]
@@ -66,6 +68,8 @@ mod tests {
         assert!(text.starts_with("aaa") && text.ends_with("zzz"));
         assert!(text.contains("[… 6100 bytes were left out here …]"), "{text}");
         assert!(whole(&output, &text).is_some_and(|bytes| bytes.len() > 16_000));
+        let in_file = CapturedOutput { file: Some("/tmp/outputs/7.txt".into()), ..output };
+        assert!(shown(&in_file).contains("left out here; /tmp/outputs/7.txt has them for now …]"));
     }
 
     #[test]

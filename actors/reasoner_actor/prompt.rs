@@ -18,7 +18,7 @@ pub(super) fn system(task: &TaskId, issue: &Issue, protocol: Protocol) -> String
 
 Commands run with bash at the top of the repository, each in a fresh shell: a `cd` or a variable is gone after it, \
 files stay. There is no network but what you are told of, no root, no terminal and no input; a command that waits is \
-killed. Long output is shortened in the middle. Edit files with commands such as sed, a here-document or a small \
+killed. Long output is shortened in the middle; a file that is named there has it, for the next commands to look into. Edit files with commands such as sed, a here-document or a small \
 script. Don't commit, don't push; the files in the work tree are what counts. Change only what the task needs.
 
 Task: {task}

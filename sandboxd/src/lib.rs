@@ -14,7 +14,23 @@ pub use serde_bytes::ByteBuf;
 pub use message::{Ending, HostFrame, Input, Job, Output, Part, Refusal, SandboxFrame};
 
 /// Stands in the greeting of both sides. A node and a sandboxd of different versions do not talk.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
+
+/// Numbers from here on are the host's own jobs; those below are commands.
+pub const FIRST_OWN_JOB: u32 = 1 << 31;
+
+/// Where the outputs of commands are that are longer than [`LONG_OUTPUT_BYTES`]: in files by the jobs' numbers, for the
+/// commands that follow.
+pub const OUTPUTS_FOLDER: &str = "/tmp/outputs";
+/// The host shows shorter outputs whole.
+pub const LONG_OUTPUT_BYTES: usize = 10_000;
+/// So many of these files are kept; they take the room of the sandbox's own files.
+pub const MAX_OUTPUT_FILES: usize = 8;
+
+/// The file of a job's long output.
+pub fn output_file(job: u32) -> String {
+    format!("{OUTPUTS_FOLDER}/{job}.txt")
+}
 
 /// The longest run of bytes in one `Input`, `Stdout` or `Kept` frame. Longer ones would only hold up the frames
 /// behind them; much shorter ones cost a system call each.

@@ -109,6 +109,8 @@ pub enum SandboxFrame {
         left_out: u64,
         /// How many processes the kernel killed for want of memory while the job ran.
         oom_kills: u32,
+        /// The output, as it was captured, is in its [`crate::output_file`].
+        in_file: bool,
     },
     Running {
         job: u32,

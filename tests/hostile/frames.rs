@@ -86,7 +86,7 @@ fn wire(frame: &SandboxFrame) -> Vec<u8> {
 }
 
 fn finished(job: u32, ending: Ending) -> SandboxFrame {
-    SandboxFrame::Finished { job, ending, duration_us: 5, left_out: 0, oom_kills: 0 }
+    SandboxFrame::Finished { job, ending, duration_us: 5, left_out: 0, oom_kills: 0, in_file: false }
 }
 
 fn kept(part: Part, bytes: usize) -> SandboxFrame {
@@ -247,8 +247,14 @@ async fn a_signal_that_there_is_not() {
 
 async fn a_duration_of_half_a_million_years() {
     let ending = Ending::Exited { code: 0 };
-    let frame =
-        SandboxFrame::Finished { job: 1, ending, duration_us: u64::MAX, left_out: u64::MAX, oom_kills: 0 };
+    let frame = SandboxFrame::Finished {
+        job: 1,
+        ending,
+        duration_us: u64::MAX,
+        left_out: u64::MAX,
+        oom_kills: 0,
+        in_file: true,
+    };
     let (_session, outcome, _fake) = answered(&wire(&frame)).await;
     assert!(outcome.unwrap().duration < Duration::from_secs(60));
     well().await;

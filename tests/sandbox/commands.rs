@@ -12,6 +12,7 @@ crate::on_each_backend! {
     every_command_starts_anew_in_the_work_tree,
     a_command_ignores_no_signal,
     of_a_flood_the_beginning_and_the_end_are_kept,
+    a_long_output_is_in_a_file_for_the_commands_that_follow,
     a_full_disk_fails_the_command_and_no_more,
     a_command_that_no_shell_can_read_is_refused,
     a_caller_that_goes_away_ends_its_command_and_nothing_else,
@@ -92,6 +93,48 @@ async fn of_a_flood_the_beginning_and_the_end_are_kept(place: &Place) {
     let outcome = sandbox.run(&request(2, "yes", Duration::from_millis(700))).await.unwrap();
     assert_eq!(outcome.ending, Ending::TimedOut { after_ms: 700 });
     assert!(outcome.output.left_out > 0 && started.elapsed() < SLACK);
+}
+
+async fn a_long_output_is_in_a_file_for_the_commands_that_follow(place: &Place) {
+    let sandbox = place.start().await;
+    let mut step = 0;
+    let mut file_of = async |command: &str| {
+        step += 1;
+        (run(&*sandbox, step, command).await.unwrap().output.file, step)
+    };
+    let named = |step: u32| Some(format!("/tmp/outputs/{step}.txt"));
+    assert_eq!(file_of("seq 1 100").await.0, None);
+    let (file, long) = file_of("seq 1 4000").await;
+    assert_eq!(file, named(long));
+    assert_eq!(
+        file_of("seq 1 4000 | cmp - /tmp/outputs/2.txt && sed -n 2000p /tmp/outputs/2.txt").await.0,
+        None
+    );
+    // Of more than is captured, as much as is.
+    let (file, flood) = file_of("seq 1 100000").await;
+    assert_eq!(file, named(flood));
+    let look = format!("grep -c 'bytes were left out' /tmp/outputs/{flood}.txt || kill $$");
+    file_of(&look).await;
+
+    // Whatever stands in its place.
+    let (_, last) = file_of("rm -rf /tmp/outputs; mkdir /tmp/outputs; mkfifo /tmp/outputs/7.txt").await;
+    assert_eq!(file_of("seq 1 4000").await, (named(last + 1), last + 1));
+    file_of("rm -rf /tmp/outputs; mkdir -p /tmp/outputs/9.txt/x").await;
+    assert_eq!(file_of("seq 1 4000").await.0, None);
+    file_of("rm -rf /tmp/outputs; touch /tmp/outputs").await;
+    assert_eq!(file_of("seq 1 4000").await.0, None);
+
+    file_of("rm /tmp/outputs").await;
+    for _ in 0..20 {
+        assert!(file_of("seq 1 4000").await.0.is_some());
+    }
+    let (_, last) = file_of("true").await;
+    assert_eq!(output(&*sandbox, last + 1, "ls /tmp/outputs | wc -l").await.trim(), "8");
+    run(&*sandbox, last + 2, "cat /dev/zero > /tmp/full || true").await.unwrap();
+    let long = run(&*sandbox, last + 3, "seq 1 4000").await.unwrap();
+    assert_eq!((long.output.file, long.ending), (None, EXITED_0));
+    let left = format!("ls /tmp/outputs/{}.txt || echo none", last + 3);
+    assert!(output(&*sandbox, last + 4, &left).await.ends_with("none\n"), "no half of it");
 }
 
 async fn a_full_disk_fails_the_command_and_no_more(place: &Place) {

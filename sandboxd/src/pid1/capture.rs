@@ -20,6 +20,13 @@ pub(crate) struct Captured {
     pub(crate) left_out: u64,
 }
 
+impl Captured {
+    /// Of the output, what was dropped included.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        (self.head.len() + self.tail.len()) as u64 + self.left_out
+    }
+}
+
 impl Capture {
     pub(crate) fn new(cap: usize) -> Self {
         let head_cap = cap / 2;

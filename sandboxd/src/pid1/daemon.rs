@@ -16,6 +16,7 @@ use super::job::RunningJob;
 use super::kernel::{self, ChildNews, OomCounter, Reaped, Reaper};
 use super::outbox::Outbox;
 use super::outcomes::{Outcome, Outcomes};
+use super::output_files::OutputFiles;
 
 /// How long a sweep waits for the news of a death before it kills again. The news nearly always comes first.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
@@ -27,6 +28,7 @@ pub(crate) struct Daemon {
     host: Host,
     outbox: Outbox,
     outcomes: Outcomes,
+    output_files: OutputFiles,
     /// Jobs whose outcome the host is to be told as soon as the outbox has room.
     to_report: VecDeque<u32>,
     job: Option<RunningJob>,
@@ -53,6 +55,7 @@ impl Daemon {
             host,
             outbox: Outbox::default(),
             outcomes: Outcomes::default(),
+            output_files: OutputFiles::default(),
             to_report: VecDeque::new(),
             job: None,
             children: ChildNews::new()?,
@@ -200,6 +203,7 @@ impl Daemon {
                 duration_us: 0,
                 captured: Captured::default(),
                 oom_kills: 0,
+                in_file: false,
             }),
         }
     }
@@ -218,7 +222,8 @@ impl Daemon {
             job.read_output(&mut self.buffer[..], &mut self.outbox);
         }
         if let Some(over) = self.job.take_if(|job| job.is_over()) {
-            let outcome = over.into_outcome(self.oom.kills());
+            let mut outcome = over.into_outcome(self.oom.kills());
+            outcome.in_file = self.output_files.write(outcome.job, &outcome.captured);
             self.keep(outcome);
         }
     }

@@ -144,6 +144,7 @@ impl RunningJob {
             duration_us: duration.as_micros() as u64,
             captured: self.capture.finish(),
             oom_kills: oom_kills.saturating_sub(self.oom_kills_before) as u32,
+            in_file: false,
         }
     }
 

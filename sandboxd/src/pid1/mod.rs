@@ -12,6 +12,7 @@ mod job;
 mod kernel;
 mod outbox;
 mod outcomes;
+mod output_files;
 mod pipe;
 mod relay;
 mod visits;

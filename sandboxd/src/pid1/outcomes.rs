@@ -14,6 +14,7 @@ pub(crate) struct Outcome {
     pub(crate) duration_us: u64,
     pub(crate) captured: Captured,
     pub(crate) oom_kills: u32,
+    pub(crate) in_file: bool,
 }
 
 impl Outcome {
@@ -31,6 +32,7 @@ impl Outcome {
             duration_us: self.duration_us,
             left_out: self.captured.left_out,
             oom_kills: self.oom_kills,
+            in_file: self.in_file,
         };
         kept.map(|(part, data)| SandboxFrame::Kept { job: self.job, part, data }).chain([finished])
     }
@@ -63,7 +65,7 @@ mod tests {
 
     fn outcome(job: u32, head: usize) -> Outcome {
         let captured = Captured { head: vec![1; head], tail: vec![2; 3], left_out: 9 };
-        Outcome { job, ending: Ending::TimedOut, duration_us: 5, captured, oom_kills: 0 }
+        Outcome { job, ending: Ending::TimedOut, duration_us: 5, captured, oom_kills: 0, in_file: false }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sandboxd::{ByteBuf, HostFrame, Job, MAX_DATA_BYTES, SandboxFrame};
+use sandboxd::{ByteBuf, FIRST_OWN_JOB, HostFrame, Job, MAX_DATA_BYTES, SandboxFrame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::link::Link;
 use super::lost::Lost;
 use super::progress::{Next, Progress, Report, job_of};
-use super::{FIRST_OWN_JOB, Sink, Source};
+use super::{Sink, Source};
 
 /// How long after a job's deadline its end must have arrived. Killing and reaping take milliseconds, but a machine
 /// whose every core is taken may let them wait.

@@ -20,8 +20,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bzzz_actors::ports::sandbox::{CapturedOutput, CommandOutcome, CommandRequest, SandboxError};
+use bzzz_actors::reasoner_actor::observation::HALF_SHOWN_BYTES;
 use bzzz_actors::task::Ending;
-use sandboxd::{Input, Job, MAX_CAPTURE_BYTES, MAX_SCRIPT_BYTES, Output};
+use sandboxd::{
+    FIRST_OWN_JOB, Input, Job, LONG_OUTPUT_BYTES, MAX_CAPTURE_BYTES, MAX_SCRIPT_BYTES, Output, output_file,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
@@ -31,8 +34,8 @@ pub(super) use self::progress::Report;
 pub use self::streams::Streams;
 use super::WORK_TREE;
 
-/// Numbers from here on are the session's own jobs; those below are the steps of commands.
-const FIRST_OWN_JOB: u32 = 1 << 31;
+/// Sandboxd puts what is not shown whole into a file.
+const _: () = assert!(LONG_OUTPUT_BYTES == 2 * HALF_SHOWN_BYTES);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -108,7 +111,7 @@ impl Session {
         let report = self.order(Work::Run { job, input: None, output: None }).await?;
         let report =
             report.ok_or_else(|| SandboxError::Lost("sandboxd knows nothing of its own job".to_owned()))?;
-        outcome_of(report, request.timeout)
+        outcome_of(report, request.step, request.timeout)
     }
 
     /// The outcome of a command that this session or an earlier one started in this sandbox; waits for its end. `None`
@@ -127,7 +130,7 @@ impl Session {
         // Its time limit was another caller's; what it took is as near.
         let outcome = |report: Report| {
             let timeout = report.duration;
-            outcome_of(report, timeout)
+            outcome_of(report, step, timeout)
         };
         report.map(outcome).transpose()
     }
@@ -200,7 +203,7 @@ fn check(request: &CommandRequest) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn outcome_of(report: Report, timeout: Duration) -> Result<CommandOutcome, SandboxError> {
+fn outcome_of(report: Report, step: u32, timeout: Duration) -> Result<CommandOutcome, SandboxError> {
     let ending = match report.ending {
         sandboxd::Ending::Exited { code } => Ending::Exited { code },
         sandboxd::Ending::Signalled { signal } => Ending::Signalled { signal },
@@ -213,7 +216,12 @@ fn outcome_of(report: Report, timeout: Duration) -> Result<CommandOutcome, Sandb
     Ok(CommandOutcome {
         ending,
         duration: report.duration,
-        output: CapturedOutput { head: report.head, tail: report.tail, left_out: report.left_out },
+        output: CapturedOutput {
+            head: report.head,
+            tail: report.tail,
+            left_out: report.left_out,
+            file: report.in_file.then(|| output_file(step)),
+        },
         out_of_memory: report.oom_kills > 0,
     })
 }

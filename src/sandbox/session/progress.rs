@@ -25,6 +25,7 @@ pub(in crate::sandbox) struct Report {
     pub(in crate::sandbox) tail: Vec<u8>,
     pub(in crate::sandbox) left_out: u64,
     pub(in crate::sandbox) oom_kills: u32,
+    pub(in crate::sandbox) in_file: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Progress {
                 }
                 Ok(Next::Wait)
             }
-            SandboxFrame::Finished { ending, duration_us, left_out, oom_kills, .. } => {
+            SandboxFrame::Finished { ending, duration_us, left_out, oom_kills, in_file, .. } => {
                 Ok(Next::Finished(Report {
                     ending: checked(ending)?,
                     duration: Duration::from_micros(duration_us),
@@ -125,6 +126,7 @@ impl Progress {
                     tail: std::mem::take(&mut self.tail),
                     left_out,
                     oom_kills,
+                    in_file,
                 }))
             }
             SandboxFrame::Running { .. } if self.is_recalled => Ok(Next::Wait),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     fn finished(ending: Ending) -> SandboxFrame {
-        SandboxFrame::Finished { job: 1, ending, duration_us: 7, left_out: 3, oom_kills: 0 }
+        SandboxFrame::Finished { job: 1, ending, duration_us: 7, left_out: 3, oom_kills: 0, in_file: false }
     }
 
     #[test]

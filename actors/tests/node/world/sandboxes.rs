@@ -154,7 +154,7 @@ fn exited(code: i32, output: &str) -> CommandOutcome {
     CommandOutcome {
         ending: Ending::Exited { code },
         duration: Duration::from_millis(20),
-        output: CapturedOutput { head: output.as_bytes().to_vec(), tail: vec![], left_out: 0 },
+        output: CapturedOutput { head: output.as_bytes().to_vec(), tail: vec![], left_out: 0, file: None },
         out_of_memory: false,
     }
 }

@@ -5,7 +5,7 @@ mod direct;
 
 use proptest::prelude::*;
 use sandboxd::frame::{self, Decoder};
-use sandboxd::{ByteBuf, HostFrame, PROTOCOL_VERSION, Part, SandboxFrame};
+use sandboxd::{ByteBuf, FIRST_OWN_JOB, HostFrame, PROTOCOL_VERSION, Part, SandboxFrame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
@@ -55,8 +55,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Fake<S> {
 
     async fn finish(&mut self, job: u32) {
         let ending = sandboxd::Ending::Exited { code: 0 };
-        self.say(SandboxFrame::Finished { job, ending, duration_us: u64::MAX, left_out: 0, oom_kills: 0 })
-            .await;
+        self.say(SandboxFrame::Finished {
+            job,
+            ending,
+            duration_us: u64::MAX,
+            left_out: 0,
+            oom_kills: 0,
+            in_file: false,
+        })
+        .await;
     }
 }
 
