@@ -51,6 +51,7 @@ const TASK_SUPERVISOR: &str = "task supervisor";
 /// A running node.
 pub struct Node {
     pub log: AuditLog,
+    pub servers: Servers,
     /// For a thread that sees when an actor blocks its own.
     pub pulses: Pulses,
     tree: Tree,
@@ -132,6 +133,7 @@ impl Node {
         let deps = claim_deps.clone();
         let claims = start.child("claim manager", |_| ClaimManager::new(deps));
 
+        let servers = Servers::new(ports.models.clone());
         let bench = Workbench {
             node: config.node.clone(),
             task_label: config.task_label.clone(),
@@ -144,7 +146,7 @@ impl Node {
             forge: ports.forge.clone(),
             code: ports.code.clone(),
             sandboxes: ports.sandboxes.clone(),
-            servers: Servers::new(ports.models.clone()),
+            servers: servers.clone(),
             selection: ports.selection.clone(),
             places: places.clone(),
             claims: claims.clone(),
@@ -184,6 +186,7 @@ impl Node {
         let (tree, max_tasks, journal) = (start.tree, config.max_tasks, ports.journal);
         Self {
             log,
+            servers,
             pulses,
             tree,
             claims,

@@ -3,6 +3,7 @@
 //! Of the servers that have the model and are well, the least busy one is asked; calls that it has no room for wait at its
 //! gate. A server that fails is left alone for a while, unless there is no other.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -168,6 +169,18 @@ impl Servers {
         let present: Vec<String> = listed.into_iter().filter_map(Result::ok).flatten().collect();
         let is_there = |name: &&String| choose(std::slice::from_ref(*name), &present).is_some();
         names.iter().filter(is_there).cloned().collect()
+    }
+
+    /// How many bytes make a token of each model, as it was learned.
+    pub fn bytes_a_token(&self) -> BTreeMap<String, f64> {
+        self.0.first().map(|server| server.windows.bytes_a_token()).unwrap_or_default()
+    }
+
+    /// The same from an earlier life of the node.
+    pub fn remember(&self, bytes_a_token: &BTreeMap<String, f64>) {
+        for server in self.0.iter() {
+            server.windows.remember(bytes_a_token);
+        }
     }
 
     /// How many bytes make a token of the model is the same on all servers.

@@ -237,6 +237,11 @@ fn bytes_become_tokens_by_what_the_server_counted() {
     windows.learn(&Seen { model: MODEL.into(), prompt_bytes: 40_000, prompt_tokens: 12 });
     assert_eq!(windows.estimate(MODEL, 3000), 750);
     // The server has a smaller window than it was asked for.
+    let kept = windows.bytes_a_token();
+    assert_eq!(kept.iter().collect::<Vec<_>>(), [(&MODEL.to_owned(), &4.0)]);
+    let later = Windows::default();
+    later.remember(&kept.into_iter().chain([("odd".to_owned(), 900.0)]).collect());
+    assert_eq!((later.estimate(MODEL, 3000), later.estimate("odd", 3000)), (750, 1000));
     windows.learn_window(MODEL, Some(8000));
     assert_eq!(windows.room_bytes(MODEL, 16_000, 4000), 16_000);
     windows.learn_window(MODEL, None);

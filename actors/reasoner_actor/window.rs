@@ -3,7 +3,7 @@
 //! No tokenizer: which one a model has, nobody says. A prompt's length in bytes is known, the server counts its tokens,
 //! and how many bytes make a token is learned from the two, for each model.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::conversation::Seen;
@@ -38,7 +38,7 @@ struct Facts {
     shortfalls: u32,
 }
 
-/// What a node has learned of its models. Learned anew from the journal as tasks are taken up.
+/// What a node has learned of its models.
 #[derive(Debug, Clone, Default)]
 pub struct Windows {
     models: Arc<Mutex<HashMap<String, Facts>>>,
@@ -62,6 +62,20 @@ impl Windows {
         facts.shortfalls = 0;
         if BELIEVABLE.contains(&bytes_a_token) {
             facts.bytes_a_token = Some(bytes_a_token);
+        }
+    }
+
+    /// How many bytes make a token, of each model of which it is known.
+    pub fn bytes_a_token(&self) -> BTreeMap<String, f64> {
+        let models = self.lock();
+        models.iter().filter_map(|(model, facts)| Some((model.clone(), facts.bytes_a_token?))).collect()
+    }
+
+    /// The same from before. What is not believable is not taken.
+    pub fn remember(&self, bytes_a_token: &BTreeMap<String, f64>) {
+        let mut models = self.lock();
+        for (model, known) in bytes_a_token.iter().filter(|(_, known)| BELIEVABLE.contains(known)) {
+            models.entry(model.clone()).or_default().bytes_a_token = Some(*known);
         }
     }
 

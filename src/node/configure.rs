@@ -39,6 +39,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
         },
         limits: Limits {
             max_steps: task.max_steps,
+            max_tokens: task.max_tokens.into(),
             max_malformed: task.max_malformed,
             max_check_rounds: task.max_check_rounds,
             max_sandbox_losses: task.max_sandbox_losses,

@@ -6,6 +6,7 @@ mod collect;
 mod configure;
 pub mod doctor;
 mod models;
+mod ratios;
 mod sandboxes;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(crate) use self::adapters::{models, temp_folder};
+use self::ratios::Ratios;
 use self::sandboxes::Chosen;
 use crate::folder;
 use crate::git::GitSetupError;
@@ -70,6 +72,7 @@ pub struct RunningNode {
     /// Which sandbox it uses, for people.
     pub sandbox: String,
     collection: collect::Rounds,
+    ratios: Ratios,
 }
 
 impl RunningNode {
@@ -122,10 +125,11 @@ impl RunningNode {
         let recorded = tokio::spawn(reports.record(node.log.clone(), reported.clone()));
         let networks = OpenNetworks { networks, reported, recorded };
         tokio::spawn(models::make_ready(models, choice));
+        let ratios = Ratios::start(&settings.node.data_dir, node.servers.clone());
         let code = git.clone() as Arc<dyn Code>;
         let collection = collect::Rounds::start(git, journal.clone());
         let settings = Box::new(settings);
-        Ok(Self { node, sandboxes, code, networks, settings, journal, sandbox, collection })
+        Ok(Self { node, sandboxes, code, networks, settings, journal, sandbox, collection, ratios })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -144,6 +148,7 @@ impl RunningNode {
     /// Stops at once.
     pub async fn end(mut self) {
         self.collection.end().await;
+        self.ratios.end();
         self.networks.close().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
@@ -152,6 +157,7 @@ impl RunningNode {
     /// The end after [`Node::failed`]: stops at once, and gives back what others could use.
     pub async fn surrender(mut self) {
         self.collection.end().await;
+        self.ratios.end();
         self.networks.close().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");

@@ -332,6 +332,7 @@ fn check_task(checks: &mut Checks<'_>, task: &Task) {
     let allowed = "allowed: paths from the top of a repository, a folder with \"/\" at its end";
     checks.require(&["task.allowed_paths"], holds, format!("is {:?}", task.allowed_paths), allowed);
     checks.within("task.max_steps", task.max_steps, 1, 10_000);
+    checks.within("task.max_tokens", task.max_tokens, 10_000, u32::MAX);
     checks.within("task.max_malformed", task.max_malformed, 1, 100);
     checks.within("task.max_check_rounds", task.max_check_rounds, 1, 100);
     checks.within("task.max_sandbox_losses", task.max_sandbox_losses, 0, 100);

@@ -260,6 +260,7 @@ pub struct Task {
     /// Otherwise refused; empty: none is allowed.
     pub allowed_paths: Vec<String>,
     pub max_steps: u32,
+    pub max_tokens: u32,
     pub max_malformed: u32,
     pub max_check_rounds: u32,
     pub max_sandbox_losses: u32,

@@ -13,3 +13,4 @@ mod pages;
 mod pulls;
 mod reports;
 mod rest;
+mod table;

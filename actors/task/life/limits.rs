@@ -15,6 +15,9 @@ const MAX_COMMAND_CHARS: usize = 200;
 pub struct Limits {
     /// Commands in all. Too low: tasks fail that were nearly done. Too high: a lost model burns a GPU for hours.
     pub max_steps: u32,
+    /// Tokens in all, of prompts and replies; each prompt counts whole, also what the server had in its cache. Too low: long
+    /// tasks fail that were nearly done.
+    pub max_tokens: u64,
     /// Replies in a row that follow no part of the protocol.
     pub max_malformed: u32,
     /// How often the work may be refused or fail its checks.
@@ -34,6 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_steps: 100,
+            max_tokens: 5_000_000,
             max_malformed: 3,
             max_check_rounds: 5,
             max_sandbox_losses: 3,
@@ -48,11 +52,13 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exhausted {
     Steps,
+    Tokens,
     Malformed,
     Time,
 }
 
 const NOT_DONE: &str = "not done after ";
+const TOKENS: &str = " tokens were used";
 const NOT_USABLE: &str = " replies in a row were not usable";
 const OUT_OF_TIME: &str = "the time limit of ";
 
@@ -61,6 +67,7 @@ impl Exhausted {
     pub fn of_reason(reason: &str) -> Option<Self> {
         match reason {
             _ if reason.starts_with(NOT_DONE) => Some(Self::Steps),
+            _ if reason.ends_with(TOKENS) => Some(Self::Tokens),
             _ if reason.ends_with(NOT_USABLE) => Some(Self::Malformed),
             _ if reason.starts_with(OUT_OF_TIME) => Some(Self::Time),
             _ => None,
@@ -74,6 +81,11 @@ pub fn out_of_time(limit: Duration, phase: &Phase) -> String {
 }
 
 impl Task {
+    /// Used so far, of prompts and replies.
+    pub fn tokens(&self) -> u64 {
+        u64::from(self.usage.prompt_tokens) + u64::from(self.usage.output_tokens)
+    }
+
     /// What kept the checks from being run at all.
     fn failed_setup(&self) -> Option<String> {
         let failed = self.checked.as_ref()?.setup.iter().find(|result| !result.passed())?;
@@ -91,6 +103,9 @@ impl Task {
         }
         if self.steps > limits.max_steps {
             return Some(format!("{NOT_DONE}{} commands", limits.max_steps));
+        }
+        if self.tokens() >= limits.max_tokens {
+            return Some(format!("not done when {}{TOKENS}", self.tokens()));
         }
         if self.malformed_in_row >= limits.max_malformed {
             return Some(format!("{}{NOT_USABLE}", self.malformed_in_row));
@@ -132,6 +147,7 @@ mod tests {
         };
         assert_eq!(task(|task| task.steps = 101), Some(Exhausted::Steps));
         assert_eq!(task(|task| task.malformed_in_row = 3), Some(Exhausted::Malformed));
+        assert_eq!(task(|task| task.usage.prompt_tokens = 5_000_000), Some(Exhausted::Tokens));
         assert_eq!(task(|task| task.sandbox_losses = 4), None);
         let reason = out_of_time(Duration::from_secs(3600), &Phase::Thinking);
         assert_eq!(reason, "the time limit of 60 minutes was reached while thinking");

@@ -30,7 +30,7 @@ pub(super) fn exit_status(phase: &Phase) -> &'static str {
 
 fn of_failure(reason: &str) -> &'static str {
     match Exhausted::of_reason(reason) {
-        Some(Exhausted::Steps) => "LimitsExceeded",
+        Some(Exhausted::Steps | Exhausted::Tokens) => "LimitsExceeded",
         Some(Exhausted::Time) => "TimeExceeded",
         Some(Exhausted::Malformed) => "RepeatedFormatError",
         None => "Failed",
