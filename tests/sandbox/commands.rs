@@ -131,7 +131,8 @@ async fn a_long_output_is_in_a_file_for_the_commands_that_follow(place: &Place) 
     let (_, last) = file_of("true").await;
     assert_eq!(output(&*sandbox, last + 1, "ls /tmp/outputs | wc -l").await.trim(), "8");
     run(&*sandbox, last + 2, "cat /dev/zero > /tmp/full || true").await.unwrap();
-    let long = run(&*sandbox, last + 3, "seq 1 4000").await.unwrap();
+    // More than the oldest file's end makes room for.
+    let long = run(&*sandbox, last + 3, "seq 1 12000").await.unwrap();
     assert_eq!((long.output.file, long.ending), (None, EXITED_0));
     let left = format!("ls /tmp/outputs/{}.txt || echo none", last + 3);
     assert!(output(&*sandbox, last + 4, &left).await.ends_with("none\n"), "no half of it");
