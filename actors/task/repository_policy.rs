@@ -1,6 +1,6 @@
 //! `.bzzz.toml`: what a repository's own people ask of the nodes. Read by the host from the commit that the task works
 //! from, never from a sandbox. Whoever may push to the branch may write it, so it is no more than a wish: what of it
-//! counts the operator says ([`super::rules`]).
+//! counts the operator says (`rules`).
 
 use serde::Deserialize;
 use toml::{Table, Value};
