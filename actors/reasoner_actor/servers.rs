@@ -106,32 +106,43 @@ impl Servers {
         last: Option<usize>,
         tried: &[usize],
     ) -> Result<Place, ModelError> {
-        let mut untried: Vec<usize> = (0..self.0.len()).filter(|at| !tried.contains(at)).collect();
-        let well: Vec<usize> = untried.iter().copied().filter(|at| self.0[*at].is_well()).collect();
-        if !well.is_empty() {
-            untried = well;
-        }
-        let listed = join_all(untried.iter().map(|at| self.0[*at].listed())).await;
-        let mut there = Vec::new();
+        let untried = (0..self.0.len()).filter(|at| !tried.contains(at));
+        let (well, left_alone): (Vec<usize>, Vec<usize>) = untried.partition(|at| self.0[*at].is_well());
         let mut problem = None;
-        for (at, models) in untried.into_iter().zip(listed) {
-            match models {
-                Ok(models) => there.push((at, models)),
-                Err(error) => {
-                    self.failed(at, &error);
-                    problem = Some(error);
+        // Those that failed lately are asked only if no other has a model: they may have it, and be well again.
+        for group in [well, left_alone] {
+            let listed = join_all(group.iter().map(|at| self.0[*at].listed())).await;
+            let mut there = Vec::new();
+            for (at, models) in group.into_iter().zip(listed) {
+                match models {
+                    Ok(models) => there.push((at, models)),
+                    Err(error) => {
+                        self.failed(at, &error);
+                        problem = Some(error);
+                    }
                 }
             }
+            if let Some(place) = self.place_among(&there, wanted, last) {
+                return Ok(place);
+            }
         }
-        let present: Vec<String> = there.iter().flat_map(|(_, models)| models.iter().cloned()).collect();
         // One that does not answer may have it.
-        let model_name = choose(wanted, &present);
-        let model_name = model_name.ok_or_else(|| problem.unwrap_or_else(|| self.missing(wanted)))?;
+        Err(problem.unwrap_or_else(|| self.missing(wanted)))
+    }
+
+    fn place_among(
+        &self,
+        there: &[(usize, Vec<String>)],
+        wanted: &[String],
+        last: Option<usize>,
+    ) -> Option<Place> {
+        let present: Vec<String> = there.iter().flat_map(|(_, models)| models.iter().cloned()).collect();
+        let model_name = choose(wanted, &present)?;
         let wanted = std::slice::from_ref(&model_name);
         let having = there.iter().filter(|(_, models)| choose(wanted, models).is_some());
         let loads = having.map(|(at, _)| (*at, self.0[*at].load()));
-        let at = least_busy(loads, last).unwrap_or_default();
-        Ok(self.0[at].queue(at, model_name))
+        let at = least_busy(loads, last)?;
+        Some(self.0[at].queue(at, model_name))
     }
 
     fn missing(&self, wanted: &[String]) -> ModelError {

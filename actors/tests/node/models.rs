@@ -82,6 +82,23 @@ fn the_server_that_has_the_model_is_asked_and_only_it() {
 }
 
 #[test]
+fn a_model_whose_only_server_is_away_for_a_moment_is_waited_for_and_not_called_missing() {
+    in_virtual_time(async {
+        let mut world = World::new(&SCRIPT);
+        let second = Arc::new(Script::new(&SCRIPT));
+        second.has(&["other"]);
+        world.further_models.push(second.clone());
+        world.model.fail(vec![ModelError::Unavailable("it restarts".into()); 5]);
+        let node = world.start();
+        let mut story = Story::of(&node);
+        story.until_kind("pull_request_opened").await;
+        assert!(story.kinds.contains(&"stalled") && !story.kinds.contains(&"gave_up"), "{:?}", story.kinds);
+        assert_eq!((world.model.requests().len(), second.requests().len()), (5, 0));
+        node.stop().await;
+    });
+}
+
+#[test]
 fn two_tasks_are_spread_over_two_servers() {
     in_virtual_time(async {
         let mut world = World::new(&SCRIPT);
