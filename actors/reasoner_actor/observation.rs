@@ -18,8 +18,8 @@ pub fn shown(output: &CapturedOutput) -> String {
     let start = &all[..all.floor_char_boundary(HALF_SHOWN_BYTES)];
     let end = &all[all.ceil_char_boundary(all.len().saturating_sub(HALF_SHOWN_BYTES)).max(start.len())..];
     let left_out = output.left_out + (all.len() - start.len() - end.len()) as u64;
-    let where_it_is =
-        output.file.as_ref().map(|file| format!("; {file} has them for now")).unwrap_or_default();
+    let has = if output.left_out == 0 { "has them" } else { "has more" };
+    let where_it_is = output.file.as_ref().map(|file| format!("; {file} {has} for now")).unwrap_or_default();
     format!("{start}\n[… {left_out} bytes were left out here{where_it_is} …]\n{end}")
 }
 
@@ -69,7 +69,7 @@ mod tests {
         assert!(text.contains("[… 6100 bytes were left out here …]"), "{text}");
         assert!(whole(&output, &text).is_some_and(|bytes| bytes.len() > 16_000));
         let in_file = CapturedOutput { file: Some("/tmp/outputs/7.txt".into()), ..output };
-        assert!(shown(&in_file).contains("left out here; /tmp/outputs/7.txt has them for now …]"));
+        assert!(shown(&in_file).contains("left out here; /tmp/outputs/7.txt has more for now …]"));
     }
 
     #[test]

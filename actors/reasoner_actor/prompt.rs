@@ -5,6 +5,8 @@ use super::protocol::Protocol;
 use crate::task::text::{fenced, head_and_tail};
 use crate::task::{CheckResult, Ending, Issue, Observed, PathPattern, Review, TaskId, text::quoted};
 
+/// Of a command that is named.
+const MAX_COMMAND_BYTES: usize = 200;
 /// Half of what is shown of a setup command's output.
 const HALF_SETUP_OUTPUT_BYTES: usize = 1000;
 
@@ -220,7 +222,7 @@ fn outcomes(what: &str, results: &[CheckResult]) -> String {
             true => ("passed", String::new()),
             false => ("FAILED", output(&result.outcome.shown)),
         };
-        format!("\n{what} {verdict}: {} ({}).{shown}", one_line(&result.command), result.outcome.ending)
+        format!("\n{what} {verdict}: {} ({}).{shown}", in_short(&result.command), result.outcome.ending)
     };
     results.iter().map(one).collect::<Vec<_>>().join("\n")
 }
@@ -258,6 +260,10 @@ fn advice(reviews: &[Review]) -> String {
     reviews.iter().map(one).collect::<Vec<_>>().join("\n\n")
 }
 
-fn one_line(command: &str) -> String {
-    command.replace('\n', "; ")
+/// A command may be a whole script: its beginning tells which one it is.
+fn in_short(command: &str) -> String {
+    let line = command.replace('\n', "; ");
+    let end = line.floor_char_boundary(MAX_COMMAND_BYTES);
+    let more = if end < line.len() { " …" } else { "" };
+    format!("{}{more}", &line[..end])
 }

@@ -34,35 +34,45 @@ impl Question {
     /// Asks one server after another until one answers; says which.
     pub(super) async fn put(self) -> Result<(usize, Asked), ModelError> {
         let servers = &self.deps.servers;
-        let (mut tried, mut has_looked_again) = (Vec::new(), false);
-        let mut problem = None;
+        let (mut tried, mut has_moved) = (Vec::new(), false);
+        let mut problem: Option<ModelError> = None;
         loop {
             let place = match servers.place(&self.wanted, self.last, &tried).await {
                 Ok(place) => place,
-                Err(error) => return Err(problem.unwrap_or(error)),
+                Err(error) => return Err(worth_waiting(problem, error)),
             };
-            match self.put_to(&place).await {
-                Err(error @ (ModelError::Unavailable(_) | ModelError::Refused(_))) => {
-                    servers.failed(place.at, &error);
-                    tried.push(place.at);
-                    problem = Some(error);
-                }
-                // It was removed since the list was read.
-                Err(ModelError::Missing { .. }) if !has_looked_again => {
-                    servers.forget_list(place.at);
-                    has_looked_again = true;
-                }
-                Err(error) => return Err(error),
+            let _in_flight = place.enter().await;
+            // It failed others while this one waited for its turn.
+            if !has_moved && servers.has_failed(place.at) {
+                has_moved = true;
+                continue;
+            }
+            let error = match self.put_to(&place).await {
                 Ok(asked) => {
-                    servers.is_back(place.at);
+                    if matches!(asked, Asked::Answered { .. }) {
+                        servers.is_back(place.at);
+                    }
                     return Ok((place.at, asked));
                 }
+                Err(error) => error,
+            };
+            match &error {
+                ModelError::Unavailable(_) => servers.failed(place.at, &error),
+                // Of the question's own, perhaps: others may still be asked there.
+                ModelError::Refused(_) => {}
+                // It was removed since the list was read.
+                ModelError::Missing { .. } => servers.forget_list(place.at),
+                ModelError::Overflow(_) => return Err(error),
             }
+            tried.push(place.at);
+            problem = Some(match problem {
+                Some(problem) => worth_waiting(Some(problem), error),
+                None => error,
+            });
         }
     }
 
     async fn put_to(&self, place: &Place) -> Result<Asked, ModelError> {
-        let _in_flight = place.enter().await;
         let limit = self.deps.choice.call_limit;
         // A call that hung would keep the gate shut for every task.
         tokio::time::timeout(limit, self.put_now(place)).await.unwrap_or_else(|_| {
@@ -82,7 +92,7 @@ impl Question {
         let request = ChatRequest {
             model: model.clone(),
             messages: self.conversation.prompt(protocol),
-            max_output_tokens: choice.max_output_tokens,
+            max_output_tokens: windows.reply_tokens(model, choice.context_tokens, choice.max_output_tokens),
             schema: (protocol == Protocol::Json && is_step).then(protocol::schema),
         };
         let answered = match server.chat(&request).await {
@@ -141,6 +151,14 @@ impl Question {
             // Asked again after the next call.
             Err(error) => debug!(model, %error, "the model's window is not known"),
         }
+    }
+}
+
+/// Of two failures the one that may pass, or else the first.
+pub(super) fn worth_waiting(first: Option<ModelError>, second: ModelError) -> ModelError {
+    match first {
+        Some(first) if first.is_retryable() || !second.is_retryable() => first,
+        _ => second,
     }
 }
 

@@ -18,9 +18,12 @@ use crate::ports::model::{Model, ModelError};
 use super::Windows;
 use super::choice::{choose, missing};
 use super::conversation::Seen;
+use super::question::worth_waiting;
 
-/// How long a server is left alone that failed. Longer, and one that was busy for a moment stays unused.
+/// How long a server is left alone that failed; doubles with each failure in a row. Longer, and one that was busy for a moment
+/// stays unused; always as short, and one that hangs costs a task minutes every time.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
+const LONGEST_LEFT_ALONE: Duration = Duration::from_secs(15 * 60);
 /// How long a list of models counts. Longer, and a model that was pulled meanwhile is used later; one that is gone is
 /// noticed with the next question to it.
 const LIST_AGE: Duration = Duration::from_secs(30);
@@ -54,6 +57,8 @@ struct Server {
 #[derive(Default)]
 struct State {
     left_alone_until: Option<Instant>,
+    /// Since it answered last.
+    failures: u32,
     listed: Option<(Instant, Vec<String>)>,
 }
 
@@ -118,7 +123,7 @@ impl Servers {
                     Ok(models) => there.push((at, models)),
                     Err(error) => {
                         self.failed(at, &error);
-                        problem = Some(error);
+                        problem = Some(worth_waiting(problem, error));
                     }
                 }
             }
@@ -157,16 +162,25 @@ impl Servers {
         if self.0.len() > 1 && state.left_alone_until.is_none() {
             warn!(server = server.name, %error, "the model server failed: others are asked while there are any");
         }
-        state.left_alone_until = Some(Instant::now() + LEFT_ALONE);
+        let pause = LEFT_ALONE.saturating_mul(1 << state.failures.min(16)).min(LONGEST_LEFT_ALONE);
+        state.failures += 1;
+        state.left_alone_until = Some(Instant::now() + pause);
         state.listed = None;
     }
 
     /// It answered.
     pub(super) fn is_back(&self, at: usize) {
         let server = &self.0[at];
-        if server.lock().left_alone_until.take().is_some() && self.0.len() > 1 {
+        let mut state = server.lock();
+        state.failures = 0;
+        if state.left_alone_until.take().is_some() && self.0.len() > 1 {
             info!(server = server.name, "the model server answers again");
         }
+    }
+
+    /// It is to be left alone for now.
+    pub(super) fn has_failed(&self, at: usize) -> bool {
+        !self.0[at].is_well()
     }
 
     /// It does not have what its list named.

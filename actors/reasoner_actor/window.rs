@@ -38,6 +38,18 @@ struct Facts {
     shortfalls: u32,
 }
 
+impl Facts {
+    /// The smaller one of what was asked for and what the server has.
+    fn window(&self, asked_for: u32) -> u32 {
+        let known = self.window.flatten().or(self.guessed);
+        known.map_or(asked_for, |real| real.min(asked_for))
+    }
+
+    fn reply_tokens(&self, asked_for: u32, max_output_tokens: u32) -> u32 {
+        max_output_tokens.min(self.window(asked_for) / 2)
+    }
+}
+
 /// What a node has learned of its models.
 #[derive(Debug, Clone, Default)]
 pub struct Windows {
@@ -98,10 +110,13 @@ impl Windows {
     /// what the server has.
     pub fn room_bytes(&self, model: &str, asked_for: u32, max_output_tokens: u32) -> usize {
         let facts = self.facts(model);
-        let known = facts.window.flatten().or(facts.guessed);
-        let window = known.map_or(asked_for, |real| real.min(asked_for));
-        let tokens = window.saturating_sub(max_output_tokens.min(window / 2));
+        let tokens = facts.window(asked_for).saturating_sub(facts.reply_tokens(asked_for, max_output_tokens));
         (f64::from(tokens) * facts.bytes_a_token.unwrap_or(BYTES_A_TOKEN)) as usize
+    }
+
+    /// The longest reply that leaves a prompt half of the window.
+    pub fn reply_tokens(&self, model: &str, asked_for: u32, max_output_tokens: u32) -> u32 {
+        self.facts(model).reply_tokens(asked_for, max_output_tokens)
     }
 
     /// How many tokens the server should have counted, when it counted so few that it can't have seen the whole prompt:

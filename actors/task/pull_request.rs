@@ -23,6 +23,8 @@ const MAX_SETUP_BYTES: usize = 2 * 1024;
 const MAX_REVIEW_BYTES: usize = 1024;
 /// Reviews that are shown; of more, the number of the others is said.
 const MAX_REVIEWS: usize = 8;
+/// GitHub's own limit is 65,536 characters.
+const MAX_BODY_BYTES: usize = 60_000;
 /// Of a command, in a line that stands for it.
 const MAX_COMMAND_CHARS: usize = 200;
 
@@ -38,18 +40,26 @@ impl Task {
     /// What was done and why, the words that close the issue, what the checks said, how it came about, and how that can
     /// be verified.
     pub fn pull_request_body(&self, node: &NodeId) -> String {
+        // What is made inert grows, hostile texts most of all; what is at the end must not be cut for it.
+        let bodies = [1, 2, 4, 8].map(|part| move || self.body_with(node, part));
+        let fitting = bodies.iter().map(|body| body()).find(|body| body.len() <= MAX_BODY_BYTES);
+        fitting.unwrap_or_else(|| self.body_with(node, 16))
+    }
+
+    /// With one `part`th of what may be shown of each thing.
+    fn body_with(&self, node: &NodeId, part: usize) -> String {
         let mut body = String::new();
         let story = self.proposal.as_ref().map(|it| it.body.trim()).unwrap_or_default();
         if !story.is_empty() {
-            body += inert(&head_and_tail(story, MAX_STORY_BYTES / 2)).trim();
+            body += inert(&head_and_tail(story, MAX_STORY_BYTES / 2 / part)).trim();
             body += "\n\n";
         }
-        body += &format!("Closes #{}\n\n## Checks\n\n{}\n", self.id.number, self.check_report());
+        body += &format!("Closes #{}\n\n## Checks\n\n{}\n", self.id.number, self.check_report(part));
         body += "## How it was made\n\n";
         if let Some(plan) = &self.plan {
-            body += &folded("Plan", &head_and_tail(plan, MAX_PLAN_BYTES / 2));
+            body += &folded("Plan", &head_and_tail(plan, MAX_PLAN_BYTES / 2 / part));
         }
-        body += &review_report(&self.reviews);
+        body += &review_report(&self.reviews, part);
         body += &self.origin(node);
         if let Some(publication) = &self.publication {
             body += &verification(node, publication);
@@ -62,7 +72,7 @@ impl Task {
         format!("{}\n\nCloses #{}\n", self.pull_request_title(), self.id.number)
     }
 
-    fn check_report(&self) -> String {
+    fn check_report(&self, part: usize) -> String {
         let results = self.checked.as_ref().map(|it| it.results.as_slice()).unwrap_or_default();
         if results.is_empty() {
             return "Nothing was checked: the repository's `.bzzz.toml` names no `checks`.\n".to_owned();
@@ -76,9 +86,10 @@ impl Task {
         let setup = self.checked.as_ref().map(|it| it.setup.as_slice()).unwrap_or_default();
         if !setup.is_empty() {
             let lines: Vec<String> = setup.iter().map(title_of).collect();
-            report += &folded("It was set up first", &head_and_tail(&lines.join("\n"), MAX_SETUP_BYTES / 2));
+            report +=
+                &folded("It was set up first", &head_and_tail(&lines.join("\n"), MAX_SETUP_BYTES / 2 / part));
         }
-        let half = (MAX_OUTPUT_BYTES / results.len()).min(MAX_CHECK_OUTPUT_BYTES) / 2;
+        let half = (MAX_OUTPUT_BYTES / results.len()).min(MAX_CHECK_OUTPUT_BYTES) / 2 / part;
         for result in results {
             report += &folded(&title_of(result), &head_and_tail(&result.outcome.shown, half));
         }
@@ -103,12 +114,12 @@ fn title_of(result: &CheckResult) -> String {
     format!("{} — {}, {seconds:.1} s", in_short(&result.command), result.outcome.ending)
 }
 
-fn review_report(reviews: &[Review]) -> String {
+fn review_report(reviews: &[Review], part: usize) -> String {
     let mut report = String::new();
     for review in reviews.iter().take(MAX_REVIEWS) {
         let verdict = if review.objects { " (objects)" } else { "" };
         let title = format!("Review of the plan by {}{verdict}", in_short(&review.author));
-        report += &folded(&title, &head_and_tail(&review.text, MAX_REVIEW_BYTES / 2));
+        report += &folded(&title, &head_and_tail(&review.text, MAX_REVIEW_BYTES / 2 / part));
     }
     match reviews.len().saturating_sub(MAX_REVIEWS) {
         0 => report,
@@ -307,7 +318,23 @@ mod tests {
         let head = JournalHead { entry: u64::MAX, hash: "ab".repeat(32) };
         task.publication = Some(Publication { head, worked_ms: u64::MAX });
         let body = task.pull_request_body(&"n1".parse().unwrap());
-        assert!(body.len() < 60_000, "{}", body.len());
+        assert!(body.len() <= MAX_BODY_BYTES, "{}", body.len());
+        // What grows when it is made inert.
+        for growing in
+            ["`".repeat(100_000), "#1".repeat(50_000), "&<\n".repeat(30_000), "~~~\n".repeat(20_000)]
+        {
+            task.proposal = Some(Proposal { title: growing.clone(), body: growing.clone() });
+            task.plan = Some(growing.clone());
+            task.reviews.iter_mut().for_each(|review| review.text.clone_from(&growing));
+            let checked = task.checked.as_mut().unwrap();
+            checked.results.iter_mut().for_each(|result| {
+                result.command.clone_from(&growing);
+                result.outcome.shown.clone_from(&growing);
+            });
+            let body = task.pull_request_body(&"n1".parse().unwrap());
+            assert!(body.len() <= MAX_BODY_BYTES, "{}", body.len());
+            assert!(body.contains("bzzz audit verify --holds"), "the end is there");
+        }
     }
 
     #[test]

@@ -14,8 +14,16 @@ pub const FILE: &str = ".bzzz.toml";
 const MAX_CHECKS: usize = 20;
 /// Of a check or a setup command.
 const MAX_COMMAND_BYTES: usize = 4096;
+/// Of all checks, or all setup commands: the checks stand in every prompt.
+const MAX_COMMANDS_BYTES: usize = 8192;
 /// Every changed path is held against each.
 const MAX_PATHS: usize = 100;
+/// They stand in every prompt too.
+const MAX_PATHS_BYTES: usize = 4096;
+/// As DNS has it.
+const MAX_HOST_BYTES: usize = 253;
+/// Of what is told of a file that can't be used: it may quote the file.
+const MAX_PROBLEM_BYTES: usize = 300;
 const MAX_HOSTS: usize = 100;
 const MAX_IMAGE_BYTES: usize = 255;
 /// They stand in every prompt: about a thousand tokens of a window that may have sixteen thousand.
@@ -48,7 +56,8 @@ impl PolicyError {
     }
 
     pub(super) fn at(key: &str, problem: impl std::fmt::Display) -> Self {
-        Self(format!("{key}: {problem}"))
+        let problem = problem.to_string();
+        Self(format!("{key}: {}", &problem[..problem.floor_char_boundary(MAX_PROBLEM_BYTES)]))
     }
 }
 
@@ -58,7 +67,8 @@ impl RepositoryPolicy {
     /// # Errors
     /// When the text is not TOML, or a value is none that its key can have. The text names the key.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let table: Table = toml::from_str(text).map_err(|error| PolicyError(error.message().to_owned()))?;
+        let table: Table =
+            toml::from_str(text).map_err(|error| PolicyError::at("it is no TOML", error.message()))?;
         Ok(Self {
             image: value::<Option<String>>(&table, "image")?.map(image).transpose()?,
             setup: commands("setup", value(&table, "setup")?)?,
@@ -108,6 +118,8 @@ pub fn commands(key: &str, commands: Vec<String>) -> Result<Vec<String>, PolicyE
             ));
         }
     }
+    let bytes = commands.iter().map(String::len).sum();
+    at_most(key, bytes, MAX_COMMANDS_BYTES, "bytes in all: put what is longer into a script")?;
     Ok(commands)
 }
 
@@ -115,6 +127,8 @@ pub fn commands(key: &str, commands: Vec<String>) -> Result<Vec<String>, PolicyE
 /// Names the key `paths`.
 pub fn paths(paths: Vec<String>) -> Result<Vec<PathPattern>, PolicyError> {
     at_most("paths", paths.len(), MAX_PATHS, "paths")?;
+    let bytes = paths.iter().map(String::len).sum();
+    at_most("paths", bytes, MAX_PATHS_BYTES, "bytes in all")?;
     let parsed = paths.iter().map(|path| path.parse::<PathPattern>());
     parsed.collect::<Result<_, _>>().map_err(|problem| PolicyError::at("paths", problem))
 }
@@ -130,6 +144,12 @@ pub fn instructions(text: String) -> Result<String, PolicyError> {
 
 fn hosts(hosts: Vec<String>) -> Result<Vec<String>, PolicyError> {
     at_most("network", hosts.len(), MAX_HOSTS, "hosts")?;
+    at_most(
+        "network",
+        hosts.iter().map(String::len).max().unwrap_or(0),
+        MAX_HOST_BYTES,
+        "bytes in a host's name",
+    )?;
     // Whether each is the name of one follows from the operator's list, in which it has to be.
     Ok(hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect())
 }

@@ -101,7 +101,13 @@ impl Rules {
         Ok((rules.checks.clone().unwrap_or(policy.checks), terms))
     }
 
-    /// The hosts of a sandbox that stands since another life of the node, as far as they may be asked for today.
+    /// Whether the repository may have this image today.
+    pub fn may_choose(&self, repo: &RepoId, image: &str) -> bool {
+        let rules = self.of(repo);
+        rules.image == image || rules.choosable_images.iter().any(|it| it == image)
+    }
+
+    /// The hosts that were asked for when the task was prepared, as far as they may be asked for today.
     pub fn still_askable(&self, repo: &RepoId, hosts: &[String]) -> Vec<String> {
         let askable = &self.of(repo).askable_hosts;
         hosts.iter().filter(|host| askable.contains(host)).cloned().collect()

@@ -95,7 +95,7 @@ impl EvalCommand {
         let mut signals = Signals::listen().context("signals can't be listened to")?;
         let mut is_whole = true;
         for model in models {
-            let is_missing = |case: &&Case| results.of(&model.name, case).is_none();
+            let is_missing = |case: &&Case| results.of(model, case).is_none();
             let missing: Vec<Case> = cases.iter().filter(is_missing).cloned().collect();
             let done = cases.len() - missing.len();
             if missing.is_empty() {
@@ -181,7 +181,7 @@ struct Row<'a> {
 fn rows<'a>(models: &'a [ModelUnderTest], cases: &[Case], results: &'a Results) -> Vec<Row<'a>> {
     let row = |model: &'a ModelUnderTest| Row {
         model: &model.name,
-        outcomes: cases.iter().map(|case| results.of(&model.name, case)).collect(),
+        outcomes: cases.iter().map(|case| results.of(model, case)).collect(),
     };
     models.iter().map(row).collect()
 }

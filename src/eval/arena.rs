@@ -62,6 +62,20 @@ pub struct ModelUnderTest {
     pub script: Option<ModelScript>,
 }
 
+impl ModelUnderTest {
+    /// Of the case, and of what is to be replied to it if that is known: another script is another model.
+    pub fn digest_of(&self, case: &Case) -> String {
+        match &self.script {
+            None => case.digest.clone(),
+            Some(script) => {
+                let script = serde_json::to_string(script).unwrap_or_default();
+                let both = format!("{} {script}", case.digest);
+                blake3::hash(both.as_bytes()).to_hex()[..16].to_owned()
+            }
+        }
+    }
+}
+
 pub struct Arena {
     node: RunningNode,
     apiary: Apiary,
@@ -97,6 +111,7 @@ fn settings_for(
         "forge.token_file=".to_owned(),
         format!("forge.repositories={:?}", cases.iter().map(repository_of).collect::<Vec<_>>()),
         "forge.label_setters=[]".to_owned(),
+        format!("forge.task_label={}", label::TASK),
         "forge.poll_interval=5s".to_owned(),
         "forge.write_interval=0s".to_owned(),
         "hive.url=".to_owned(),
@@ -210,7 +225,7 @@ impl Arena {
             model: self.model.name.clone(),
             scripted: self.model.script.is_some(),
             case: case.name.clone(),
-            digest: case.digest.clone(),
+            digest: self.model.digest_of(case),
             language: case.language.clone(),
             difficulty: case.difficulty,
             solved: verdict.is_ok(),
@@ -252,7 +267,12 @@ impl Arena {
 
     /// Ends everything that was started. The node's data folder stays, for a look at what the model did.
     pub async fn close(self) {
+        let sandboxes = self.node.sandboxes.clone();
         self.node.stop(STOP_GRACE).await;
+        // Of a judgement that was interrupted.
+        if let Err(error) = sandboxes.remove_strays(&self.judge, &|_| false).await {
+            tracing::warn!(%error, "sandboxes of the judge not removed; they end by themselves");
+        }
         self.apiary.stop().await;
     }
 }

@@ -118,6 +118,7 @@ impl Case {
         for part in [settings.as_bytes(), issue.as_bytes(), reference.as_bytes()] {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
+        hash.update(&(repository.len() as u64).to_le_bytes());
         for file in repository.iter().chain(&hidden) {
             for part in [file.path.as_bytes(), &[u8::from(file.executable)], &file.bytes] {
                 hash.update(&(part.len() as u64).to_le_bytes()).update(part);

@@ -25,7 +25,7 @@ const PACKED: &str = "/tmp/.hidden.tar.base64";
 pub enum JudgeError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    #[error("the hidden files can't be laid over the tree: {0}")]
+    #[error("the hidden files can't be packed: {0}")]
     Hidden(String),
 }
 
@@ -46,14 +46,18 @@ pub async fn judge(
 ) -> Result<Verdict, JudgeError> {
     let sandbox = sandboxes.start(spec).await?;
     let judged = check(&sandbox, code, case).await;
-    sandbox.destroy().await?;
+    if let Err(error) = sandbox.destroy().await {
+        tracing::warn!(%error, "the judge's sandbox was not removed; it ends by itself");
+    }
     judged
 }
 
 async fn check(sandbox: &Arc<dyn Sandbox>, code: &CodeIn, case: &Case) -> Result<Verdict, JudgeError> {
     sandbox.import(code).await?;
     let mut commands = Commands { sandbox, step: 0 };
-    lay_over(&mut commands, &case.hidden).await?;
+    if let Some(output) = lay_over(&mut commands, &case.hidden).await? {
+        return Ok(Verdict { solved: false, output });
+    }
     for command in &case.check {
         let outcome = commands.run(command.clone()).await?;
         if outcome.ending != (Ending::Exited { code: 0 }) {
@@ -76,8 +80,12 @@ impl Commands<'_> {
     }
 }
 
-/// Whatever of the same name is in the tree is replaced, also a link or a folder.
-async fn lay_over(commands: &mut Commands<'_>, hidden: &[RepositoryFile]) -> Result<(), JudgeError> {
+/// Whatever of the same name is in the tree is replaced, also a link or a folder. The answer is why it can't be done, which is
+/// the tree's fault.
+async fn lay_over(
+    commands: &mut Commands<'_>,
+    hidden: &[RepositoryFile],
+) -> Result<Option<String>, JudgeError> {
     let packed =
         BASE64_STANDARD.encode(tar_of(hidden).map_err(|error| JudgeError::Hidden(error.to_string()))?);
     let mut script = vec![format!(": > {PACKED}")];
@@ -89,10 +97,11 @@ async fn lay_over(commands: &mut Commands<'_>, hidden: &[RepositoryFile]) -> Res
     for command in script {
         let outcome = commands.run(command).await?;
         if outcome.ending != (Ending::Exited { code: 0 }) {
-            return Err(JudgeError::Hidden(format!("{}\n{}", outcome.ending, end_of(&outcome))));
+            let why = format!("{}\n{}", outcome.ending, end_of(&outcome));
+            return Ok(Some(format!("the hidden files can't be laid over the tree: {why}")));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn tar_of(files: &[RepositoryFile]) -> std::io::Result<Vec<u8>> {

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::arena::ModelUnderTest;
 use super::case::{Case, Difficulty};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     #[error("{}: can't be used for the results: {source}", path.display())]
     Unusable { path: PathBuf, source: io::Error },
+    #[error("{}: another evaluation writes to it: wait for its end, or name another folder with --out", path.display())]
+    Locked { path: PathBuf },
     #[error("{}, line {line}: no outcome of an evaluation, {problem}: move the file away", path.display())]
     Unreadable { path: PathBuf, line: usize, problem: String },
 }
@@ -23,7 +26,7 @@ pub struct Outcome {
     /// The replies came from a script: nothing was generated.
     pub scripted: bool,
     pub case: String,
-    /// Of the case as it was then.
+    /// Of the case as it was then, and of the script if there was one.
     pub digest: String,
     pub language: String,
     pub difficulty: Difficulty,
@@ -51,27 +54,48 @@ pub struct Results {
 }
 
 impl Results {
-    /// Reads what is there. A last line that is cut, because the process ended while it was written, is removed.
+    /// Reads what is there, for one process at a time. A last line that is cut, because the process ended while it was
+    /// written, is removed.
     pub fn open(path: &Path) -> Result<Self, ResultsError> {
         let unusable = |source| ResultsError::Unusable { path: path.to_owned(), source };
         let mut open = OpenOptions::new();
         let file = open.create(true).append(true).open(path).map_err(unusable)?;
-        let text = fs::read_to_string(path).map_err(unusable)?;
-        let whole = text.rfind('\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64).map_err(unusable)?;
+        if file.try_lock().is_err() {
+            return Err(ResultsError::Locked { path: path.to_owned() });
+        }
+        let bytes = fs::read(path).map_err(unusable)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (lines, cut) = bytes.split_at(whole);
         let mut outcomes = Vec::new();
-        for (line, text) in (1..).zip(text[..whole].lines()) {
-            outcomes.push(serde_json::from_str(text).map_err(|error| {
+        for (line, text) in (1..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
+            outcomes.push(serde_json::from_slice(text).map_err(|error| {
                 let problem = error.to_string();
                 ResultsError::Unreadable { path: path.to_owned(), line, problem }
             })?);
+        }
+        if !cut.is_empty() {
+            if !cut.starts_with(b"{") {
+                let problem = "it does not begin as one".to_owned();
+                return Err(ResultsError::Unreadable {
+                    path: path.to_owned(),
+                    line: outcomes.len() + 1,
+                    problem,
+                });
+            }
+            file.set_len(whole as u64).map_err(unusable)?;
         }
         Ok(Self { path: path.to_owned(), file, outcomes })
     }
 
     /// What came of the case as it is now with this model, if it was run.
-    pub fn of(&self, model: &str, case: &Case) -> Option<&Outcome> {
-        let is_it = |it: &&Outcome| it.model == model && it.case == case.name && it.digest == case.digest;
+    pub fn of(&self, model: &ModelUnderTest, case: &Case) -> Option<&Outcome> {
+        let digest = model.digest_of(case);
+        let is_it = |it: &&Outcome| {
+            it.model == model.name
+                && it.scripted == model.script.is_some()
+                && it.case == case.name
+                && it.digest == digest
+        };
         self.outcomes.iter().rev().find(is_it)
     }
 
@@ -118,10 +142,13 @@ mod tests {
         let mut results = Results::open(&path).unwrap();
         results.add(outcome("one", false)).unwrap();
         results.add(outcome("one", true)).unwrap();
-        fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"model\": \"m\", \"sc").unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"model\": \"m\u{e9}").unwrap();
+        drop(results);
         let mut results = Results::open(&path).unwrap();
+        assert!(matches!(Results::open(&path), Err(ResultsError::Locked { .. })));
         assert_eq!(results.outcomes, [outcome("one", false), outcome("one", true)]);
         results.add(outcome("two", true)).unwrap();
+        drop(results);
         assert_eq!(Results::open(&path).unwrap().outcomes.len(), 3);
         fs::write(&path, "something else\n").unwrap();
         let error = Results::open(&path).err().unwrap().to_string();

@@ -117,9 +117,19 @@ pub(super) fn check_paths(changes: &[Change], allowed: &[PathPattern]) -> Result
             "{} may not be changed: in this repository tasks change only {}; undo that, and ask for help if the issue can't \
              be solved without it",
             shown(&change.path),
-            allowed.iter().map(PathPattern::as_str).collect::<Vec<_>>().join(", ")
+            in_short(allowed)
         )),
         _ => Ok(()),
+    }
+}
+
+/// The model was told all of them with the plan.
+fn in_short(allowed: &[PathPattern]) -> String {
+    const SHOWN: usize = 10;
+    let first: Vec<_> = allowed.iter().take(SHOWN).map(PathPattern::as_str).collect();
+    match allowed.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

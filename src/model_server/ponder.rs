@@ -30,12 +30,21 @@ impl Thinking {
     }
 }
 
-/// The models that come to no end of their thinking, and are told not to think.
+/// What was found out of models that think.
 #[derive(Default)]
-pub(crate) struct Ponderous(Mutex<HashSet<String>>);
+struct Known {
+    /// They come to no end of their thinking, and are told not to think.
+    ponderous: HashSet<String>,
+    /// Their server refuses to be told so.
+    unheeding: HashSet<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Ponderous(Mutex<Known>);
 
 impl Ponderous {
-    /// A model that only thought is asked again to be brief, and then not to think, as which it is asked from then on.
+    /// A model that only thought is asked again to be brief, and then not to think, as which it is asked from then on. Where the
+    /// server refuses that, what the model said stays as it is: nothing.
     pub(crate) async fn answer<F, Asked>(
         &self,
         request: &ChatRequest,
@@ -46,15 +55,20 @@ impl Ponderous {
         Asked: Future<Output = Result<Said, ModelError>>,
     {
         let started = Instant::now();
-        let is_ponderous = self.lock().contains(&request.model);
-        let ways: &[Thinking] = match is_ponderous {
-            true => &[Thinking::Not],
-            false => &[Thinking::AsItDoes, Thinking::Briefly, Thinking::Not],
-        };
         let mut output_tokens = 0_u32;
         let mut said = None;
-        for way in ways {
-            let Said { completion, has_thought } = ask(*way).await?;
+        for way in self.ways(&request.model) {
+            let Said { completion, has_thought } = match ask(*way).await {
+                Err(error @ ModelError::Refused(_)) if *way == Thinking::Not => {
+                    warn!(model = request.model, %error, "the server can't be told that it is not to think");
+                    self.lock().unheeding.insert(request.model.clone());
+                    match said {
+                        Some(_) => break,
+                        None => ask(Thinking::AsItDoes).await?,
+                    }
+                }
+                answered => answered?,
+            };
             output_tokens = output_tokens.saturating_add(completion.output_tokens);
             let is_all_thinking = has_thought && completion.content.trim().is_empty();
             said = Some(completion);
@@ -62,19 +76,27 @@ impl Ponderous {
                 break;
             }
             // Now, since the call may be given up before the next answer.
-            if *way == Thinking::Briefly {
+            if *way == Thinking::Briefly && self.lock().ponderous.insert(request.model.clone()) {
                 warn!(
                     model = request.model,
                     "it comes to no end of its thinking: it is asked without from here on"
                 );
-                self.lock().insert(request.model.clone());
             }
         }
         let nothing = || ModelError::Unavailable("it was not asked".to_owned());
         Ok(Completion { duration: started.elapsed(), output_tokens, ..said.ok_or_else(nothing)? })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn ways(&self, model: &str) -> &'static [Thinking] {
+        let known = self.lock();
+        match (known.ponderous.contains(model), known.unheeding.contains(model)) {
+            (_, true) => &[Thinking::AsItDoes, Thinking::Briefly],
+            (true, false) => &[Thinking::Not],
+            (false, false) => &[Thinking::AsItDoes, Thinking::Briefly, Thinking::Not],
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::{adapters, sandboxes};
 use crate::git::installed_version;
-use crate::journal::JournalReader;
+use crate::journal::{JournalOpenError, JournalReader};
 use crate::network;
 use crate::settings::{SandboxBackend, Settings};
 
@@ -60,6 +60,11 @@ fn data_folder(settings: &Settings) -> Finding {
             Finding::new("data folder", Health::Well, format!("{shown}: {tasks} tasks in its journal"))
         }
         Ok(Err(error)) => Finding::new("data folder", Health::Ill, format!("{shown}: {error}")),
+        Err(JournalOpenError::Missing { .. }) => Finding::new(
+            "data folder",
+            Health::Well,
+            format!("{shown}: its journal is begun at the first start"),
+        ),
         Err(error) => Finding::new("data folder", Health::Ill, error),
     }
 }
@@ -139,7 +144,7 @@ async fn models(settings: &Settings) -> Vec<Finding> {
         Err(error) => return vec![Finding::new("model server", Health::Ill, error)],
     };
     let listed = join_all(servers.iter().map(|server| server.model.models())).await;
-    let others_answer = listed.iter().any(Result::is_ok);
+    let (others_answer, all_answer) = (listed.iter().any(Result::is_ok), listed.iter().all(Result::is_ok));
     let mut findings = Vec::new();
     let mut present = Vec::new();
     for (ModelServer { name, .. }, models) in servers.iter().zip(listed) {
@@ -160,8 +165,10 @@ async fn models(settings: &Settings) -> Vec<Finding> {
         findings.extend(choice.all_names().into_iter().map(|name| model(name, &servers, &present)));
         let lists = choice.routes.iter().map(|route| &route.names).chain([&choice.names]);
         for names in lists.filter(|names| choose(names, &present).is_none()) {
-            let text = format!("no server has any of {}: tasks for them end", names.join(", "));
-            findings.push(Finding::new("models", Health::Ill, text));
+            let text = format!("no server has any of {}: tasks wait for them", names.join(", "));
+            // One that does not answer may have it.
+            let health = if all_answer { Health::Ill } else { Health::Doubtful };
+            findings.push(Finding::new("models", health, text));
         }
     }
     findings

@@ -124,10 +124,10 @@ impl OpenAi {
 
     async fn list(&self) -> Result<Models, ModelError> {
         let answer = self.connection.get(self.connection.url(&["v1", "models"])).await?;
-        if answer.is_success() {
-            answer.read()
-        } else {
-            Err(self.call("").refusal(answer.status, &answer.body))
+        match answer.is_success() {
+            // Some servers tell an error under 200; whatever it repeats of the key is hidden.
+            true => answer.read().map_err(|_| self.call("").broken_stream(&answer.body)),
+            false => Err(self.call("").refusal(answer.status, &answer.body)),
         }
     }
 

@@ -223,3 +223,28 @@ async fn a_schema_is_handed_on() {
     let format = server.seen()[0].json()["response_format"].clone();
     assert_eq!(format, json!({"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}));
 }
+
+#[tokio::test]
+async fn a_server_that_can_not_be_told_to_stop_thinking_is_not_told_again() {
+    let thinking = || {
+        let part =
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"hm\"},\"finish_reason\":null}]}\n\n";
+        Answer::stream(200, &format!("{part}{LAST}"))
+    };
+    let unknown = Answer::json(400, r#"{"error":{"message":"unknown field chat_template_kwargs"}}"#);
+    let server = Canned::serve(vec![thinking(), thinking(), unknown, words()]).await;
+    let open_ai = open_ai_with(&server, |_| {});
+    assert_eq!(open_ai.chat(&request()).await.unwrap().content, "");
+    assert_eq!(open_ai.chat(&request()).await.unwrap().content, "word word ");
+    let told: Vec<_> =
+        server.seen().iter().map(|it| it.json().get("chat_template_kwargs").is_some()).collect();
+    assert_eq!(told, [false, false, true, false]);
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_a_list_shows_no_key() {
+    let server = Canned::serve(vec![Answer::json(200, r#"{"error":"Invalid API key sk-s3cret-key"}"#)]).await;
+    let open_ai = open_ai_with(&server, |options| options.key = Some("sk-s3cret-key".into()));
+    let error = open_ai.models().await.unwrap_err().to_string();
+    assert!(error.contains("Invalid API key") && !error.contains("s3cret"), "{error}");
+}

@@ -380,7 +380,10 @@ fn warn(settings: &Settings, warnings: &mut Vec<String>) {
         ("escalation.auth_value", settings.escalation.auth_value.is_some(), &settings.escalation.webhook_url),
         ("model.key", settings.model.key.is_some(), &Some(settings.model.url.clone())),
     ];
-    for (key, is_set, url) in secrets {
+    let further = settings.model.server.iter().map(|it| (it.key.is_some(), Some(it.url.clone())));
+    let further: Vec<_> = further.collect();
+    let further = further.iter().map(|(is_set, url)| ("model.server.key_file", *is_set, url));
+    for (key, is_set, url) in secrets.into_iter().chain(further) {
         if let Some(url) = url.as_ref().filter(|url| is_set && !url.is_https() && !url.is_loopback()) {
             warnings.push(format!(
                 "{key} crosses the network in the clear on its way to {url}: use https if you can"

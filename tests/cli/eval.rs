@@ -150,7 +150,7 @@ fn a_doctor_says_what_is_missing_and_what_to_do() {
     assert!(line("qwen2.5-coder:3b").starts_with("warning"), "{text}");
     assert!(line("qwen2.5-coder:3b").contains("ollama pull qwen2.5-coder:3b"), "{text}");
     assert!(line("model scripted:latest").starts_with("ok") && line("  git ").starts_with("ok"), "{text}");
-    assert!(!text.contains("tasks for them end"), "{text}");
+    assert!(!text.contains("tasks wait for them"), "{text}");
     let (_, text) = doctor("[\"none:7b\"]");
     assert!(text.contains("no server has any of none:7b"), "{text}");
     actix_rt::System::new().block_on(apiary.stop());

@@ -104,7 +104,9 @@ impl Task {
         if self.steps > limits.max_steps {
             return Some(format!("{NOT_DONE}{} commands", limits.max_steps));
         }
-        if self.tokens() >= limits.max_tokens {
+        // What is done already costs no more of them.
+        let asks_model = matches!(self.phase, Phase::Planning | Phase::Thinking);
+        if asks_model && self.tokens() >= limits.max_tokens {
             return Some(format!("not done when {}{TOKENS}", self.tokens()));
         }
         if self.malformed_in_row >= limits.max_malformed {
@@ -148,6 +150,10 @@ mod tests {
         assert_eq!(task(|task| task.steps = 101), Some(Exhausted::Steps));
         assert_eq!(task(|task| task.malformed_in_row = 3), Some(Exhausted::Malformed));
         assert_eq!(task(|task| task.usage.prompt_tokens = 5_000_000), Some(Exhausted::Tokens));
+        let mut done = Task::new("a/b#1".parse().unwrap());
+        done.phase = Phase::Publishing { tree: "a".repeat(40).parse().unwrap() };
+        done.usage.prompt_tokens = 5_000_000;
+        assert_eq!(done.reached(&limits), None, "nothing more is asked");
         assert_eq!(task(|task| task.sandbox_losses = 4), None);
         let reason = out_of_time(Duration::from_secs(3600), &Phase::Thinking);
         assert_eq!(reason, "the time limit of 60 minutes was reached while thinking");

@@ -17,7 +17,7 @@ impl Tools {
         let checks = RunChecks {
             epoch: self.task.epoch,
             code,
-            set_up: self.set_up(&self.task.terms),
+            set_up: self.set_up(&self.task.terms)?,
             commands: self.task.checks.clone(),
             timeout: bench.pace.check_timeout,
         };
@@ -36,7 +36,9 @@ impl Tools {
     /// The outcomes of commands that are not the model's, as the journal keeps them.
     pub(super) async fn results(&self, runs: Vec<CommandRun>) -> Result<Vec<CheckResult>, JournalError> {
         let mut results = Vec::with_capacity(runs.len());
-        for run in runs {
+        for mut run in runs {
+            // Where the model works, that file is another one or none.
+            run.outcome.output.file = None;
             results.push(CheckResult { command: run.command, outcome: self.observed(&run.outcome).await? });
         }
         Ok(results)

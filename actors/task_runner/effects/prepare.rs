@@ -25,7 +25,7 @@ impl Tools {
             bench.rules.judge(&id.repo, policy).map_err(|error| Ended::GivenUp(error.to_string()))?;
         let tree = self.task.saved.as_ref().map(|it| &it.tree);
         let code = bench.code.code_in(id, &base.commit, tree).await?;
-        let open = Open { epoch: self.task.epoch, code, set_up: self.set_up(&terms) };
+        let open = Open { epoch: self.task.epoch, code, set_up: self.set_up(&terms)? };
         let Opened { name: sandbox, hosts, setup } = self.deps.sandbox.send(open).await??;
         // One that failed is the model's to know and no end of the task: the issue may be about that very thing, and of the
         // checks' sandbox it is a failure like that of a check.
@@ -33,10 +33,17 @@ impl Tools {
         Ok(TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup })
     }
 
-    /// What the terms have done to each new sandbox of the task.
-    pub(super) fn set_up(&self, terms: &Terms) -> SetUp {
-        let choice = SandboxChoice { image: terms.image.clone(), hosts: terms.network.clone() };
-        SetUp { choice, commands: terms.setup.clone(), timeout: self.deps.bench.pace.setup_timeout }
+    /// What the terms have done to each new sandbox of the task, as far as the operator lets them today.
+    pub(super) fn set_up(&self, terms: &Terms) -> Result<SetUp, Ended> {
+        let (repo, bench) = (&self.task.id.repo, &self.deps.bench);
+        if let Some(image) = terms.image.as_ref().filter(|image| !bench.rules.may_choose(repo, image)) {
+            return Err(Ended::GivenUp(format!(
+                "the node's operator no longer lets this repository choose the image {image:?}"
+            )));
+        }
+        let hosts = bench.rules.still_askable(repo, &terms.network);
+        let choice = SandboxChoice { image: terms.image.clone(), hosts };
+        Ok(SetUp { choice, commands: terms.setup.clone(), timeout: bench.pace.setup_timeout })
     }
 
     async fn newest_base(&self) -> Result<Base, Ended> {

@@ -52,9 +52,9 @@ fn list(journal: &JournalReader) -> anyhow::Result<Exit> {
         let task = fold(journal, &id)?;
         let checks = match &task.checked {
             None => "-",
+            Some(checked) if !checked.passed() => "failed",
             Some(checked) if checked.results.is_empty() => "none",
-            Some(checked) if checked.passed() => "passed",
-            Some(_) => "failed",
+            Some(_) => "passed",
         };
         table.row([
             id.to_string(),

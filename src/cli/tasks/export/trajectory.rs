@@ -79,7 +79,7 @@ fn of_task(task: Task) -> OfTask {
         plan: task.plan,
         reviews: task.reviews,
         steps: task.steps,
-        checks: task.checked.map(|checked| checked.results),
+        checks: task.checked.map(|checked| [checked.setup, checked.results].concat()),
         pull_request: task.pull_request,
         usage: usage(&task.usage),
     }
@@ -140,8 +140,9 @@ impl Steps<'_> {
                 extra.step = Some(*step);
                 extra.observed = Some(self.output(outcome)?);
             }
-            TaskEvent::ChecksFinished { results, .. } => {
-                extra.checks = results.iter().map(|it| self.check(it)).collect::<Result<_, _>>()?;
+            TaskEvent::ChecksFinished { results, setup, .. } => {
+                extra.checks =
+                    setup.iter().chain(results).map(|it| self.check(it)).collect::<Result<_, _>>()?;
             }
             _ => {}
         }

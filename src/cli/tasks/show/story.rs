@@ -120,7 +120,9 @@ impl<'a> Story<'a> {
             }
             E::ChecksFinished { results, setup, .. } => {
                 self.results("setup", setup)?;
-                self.checks(results)?;
+                if setup.iter().all(CheckResult::passed) {
+                    self.checks(results)?;
+                }
             }
             E::Published { commit, .. } => {
                 let (branch, commit) = (task.id.branch(), short(commit.as_str()));
