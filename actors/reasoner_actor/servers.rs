@@ -281,7 +281,54 @@ fn least_busy(loads: impl Iterator<Item = (usize, Load)>, last: Option<usize>) -
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::ports::model::{ChatRequest, Completion};
+
+    /// Has one model, and is never asked.
+    struct Listed;
+
+    #[async_trait]
+    impl Model for Listed {
+        async fn models(&self) -> Result<Vec<String>, ModelError> {
+            Ok(vec!["coder".to_owned()])
+        }
+
+        async fn window(&self, _: &str) -> Result<Option<u32>, ModelError> {
+            Ok(None)
+        }
+
+        fn remedy(&self, model: &str) -> String {
+            format!("get {model}")
+        }
+
+        async fn chat(&self, _: &ChatRequest) -> Result<Completion, ModelError> {
+            Err(ModelError::Refused("nobody asks here".to_owned()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_keeps_failing_is_left_alone_for_longer_until_it_answers() {
+        let server =
+            |name: &str| ModelServer { name: name.into(), model: Arc::new(Listed), calls_in_flight: 1 };
+        let servers = Servers::new(vec![server("one"), server("two")]);
+        let wanted = ["coder".to_owned()];
+        let gone = ModelError::Unavailable("it is gone".to_owned());
+        let chosen = async || servers.place(&wanted, None, &[]).await.map(|place| place.at);
+        assert_eq!(chosen().await, Ok(0));
+        for pause_s in [30, 60, 120] {
+            servers.failed(0, &gone);
+            tokio::time::advance(Duration::from_secs(pause_s - 1)).await;
+            assert_eq!((servers.has_failed(0), chosen().await), (true, Ok(1)), "{pause_s} s");
+            tokio::time::advance(Duration::from_secs(2)).await;
+            assert_eq!((servers.has_failed(0), chosen().await), (false, Ok(0)), "{pause_s} s");
+        }
+        servers.is_back(0);
+        servers.failed(0, &gone);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(chosen().await, Ok(0), "as after the first failure");
+    }
 
     fn least(loads: &[(usize, usize)], last: Option<usize>) -> Option<usize> {
         let loads = loads.iter().enumerate();

@@ -215,4 +215,15 @@ mod tests {
         assert_eq!(checks, ["mine"]);
         assert_eq!(terms, Terms { instructions: "Be brief.".into(), ..Terms::default() });
     }
+
+    #[test]
+    fn what_the_operator_takes_back_may_be_chosen_no_longer() {
+        let mut rules = rules();
+        let repo = "Acme/Rocket".parse().unwrap();
+        assert!(rules.may_choose(&repo, "plain:1") && rules.may_choose(&repo, "rust:1"));
+        assert!(!rules.may_choose(&"acme/other".parse().unwrap(), "rust:1"));
+        rules.of_repository.clear();
+        assert!(rules.may_choose(&repo, "plain:1") && !rules.may_choose(&repo, "rust:1"));
+        assert!(rules.still_askable(&repo, &["a.example".to_owned()]).is_empty());
+    }
 }
