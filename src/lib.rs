@@ -12,7 +12,7 @@ pub mod github;
 pub mod hive;
 pub mod http;
 pub mod journal;
-mod model_server;
+pub mod model_server;
 pub mod n8n;
 pub mod network;
 pub mod node;

@@ -65,10 +65,7 @@ impl Question {
                 ModelError::Overflow(_) => return Err(error),
             }
             tried.push(place.at);
-            problem = Some(match problem {
-                Some(problem) => worth_waiting(Some(problem), error),
-                None => error,
-            });
+            problem = Some(worth_waiting(problem, error));
         }
     }
 

@@ -309,6 +309,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_call_more_than_a_server_has_room_for_waits_for_the_end_of_another() {
+        let server = ModelServer { name: "one".into(), model: Arc::new(Listed), calls_in_flight: 2 };
+        let servers = Servers::new(vec![server]);
+        let wanted = ["coder".to_owned()];
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(servers.place(&wanted, None, &[]).await.unwrap_or_else(|error| panic!("{error}")));
+        }
+        let (first, _second) = (places[0].enter().await, places[1].enter().await);
+        let third = tokio::time::timeout(Duration::from_secs(60), places[2].enter()).await;
+        assert!(third.is_err(), "there is no room");
+        drop(first);
+        assert!(tokio::time::timeout(Duration::from_secs(60), places[2].enter()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_server_that_keeps_failing_is_left_alone_for_longer_until_it_answers() {
         let server =
             |name: &str| ModelServer { name: name.into(), model: Arc::new(Listed), calls_in_flight: 1 };

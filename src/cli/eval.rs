@@ -204,7 +204,7 @@ fn as_tables(rows: &[Row<'_>], cases: &[Case]) -> String {
             format!("{} of {}", all.iter().filter(|it| it.solved).count(), row.outcomes.len()),
             sum(|it| it.steps.into()),
             sum(|it| it.prompt_tokens + it.output_tokens),
-            format!("{:.0}", all.iter().map(|it| it.seconds).sum::<f64>()),
+            format!("{:.0}", all.iter().fold(0.0, |sum, it| sum + it.seconds)),
             sum(|it| it.malformed.into()),
             sum(|it| it.overflows.into()),
         ]);

@@ -20,15 +20,17 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ServerLimits {
-    pub(crate) connect: Duration,
+pub struct ServerLimits {
+    pub connect: Duration,
     /// Until the reply's first byte. Loading a model takes minutes, during which the server says nothing; some send the
     /// status before they have read the prompt.
-    pub(crate) first_byte: Duration,
+    pub first_byte: Duration,
     /// The longest silence within a reply.
-    pub(crate) chunk: Duration,
-    pub(crate) reply_bytes: usize,
-    pub(crate) line_bytes: usize,
+    pub chunk: Duration,
+    /// A reply is cut there, as if the model had reached its limit.
+    pub reply_bytes: usize,
+    /// The longest line of the stream. A longer one ends the call.
+    pub line_bytes: usize,
 }
 
 impl Default for ServerLimits {

@@ -10,7 +10,8 @@ mod reply;
 mod thinking;
 pub(crate) mod words;
 
-pub(crate) use connection::{Answer, Connection, Said, ServerLimits};
+pub use connection::ServerLimits;
+pub(crate) use connection::{Answer, Connection, Said};
 pub(crate) use ponder::{Ponderous, Thinking};
 #[cfg(test)]
 pub(crate) use reply::testing;

@@ -14,6 +14,7 @@ use crate::git::{Git, GitLimits, GitOptions, GitSetupError};
 use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
 use crate::http::SetupError;
+use crate::model_server::ServerLimits;
 use crate::n8n::{SelectionWebhook, Webhook, WebhookOptions};
 use crate::network::{Limits, Networks, PublicInternet, Reporter};
 use crate::ollama::{Ollama, OllamaOptions};
@@ -77,10 +78,17 @@ fn ollama(model: &settings::Model, url: &HttpUrl) -> OllamaOptions {
     OllamaOptions {
         temperature: model.temperature as f32,
         keep_alive: model.keep_alive.get(),
-        connect_timeout: model.connect_timeout.get(),
-        first_byte_timeout: model.first_byte_timeout.get(),
-        chunk_timeout: model.chunk_timeout.get(),
+        limits: server_limits(model),
         ..OllamaOptions::new(url.base(), model.context_tokens)
+    }
+}
+
+fn server_limits(model: &settings::Model) -> ServerLimits {
+    ServerLimits {
+        connect: model.connect_timeout.get(),
+        first_byte: model.first_byte_timeout.get(),
+        chunk: model.chunk_timeout.get(),
+        ..ServerLimits::default()
     }
 }
 
@@ -88,9 +96,7 @@ fn open_ai(model: &settings::Model, url: &HttpUrl, key: Option<&Secret>) -> Open
     OpenAiOptions {
         key: secret(key),
         temperature: model.temperature as f32,
-        connect_timeout: model.connect_timeout.get(),
-        first_byte_timeout: model.first_byte_timeout.get(),
-        chunk_timeout: model.chunk_timeout.get(),
+        limits: server_limits(model),
         ..OpenAiOptions::new(url.base(), model.context_tokens)
     }
 }

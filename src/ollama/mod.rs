@@ -32,41 +32,18 @@ pub struct OllamaOptions {
     pub temperature: f32,
     /// How long the model stays loaded after a call: longer than the longest command, or each step pays a load.
     pub keep_alive: Duration,
-    pub connect_timeout: Duration,
-    /// Until the reply begins. Loading a model takes minutes, during which the server says nothing.
-    pub first_byte_timeout: Duration,
-    /// The longest silence within a reply.
-    pub chunk_timeout: Duration,
-    /// A reply is cut there, as if the model had reached its limit.
-    pub max_reply_bytes: usize,
-    /// The longest line of the stream. A longer one ends the call.
-    pub max_line_bytes: usize,
+    pub limits: ServerLimits,
 }
 
 impl OllamaOptions {
     /// The limits that suit a local server.
     pub fn new(url: impl Into<String>, context_tokens: u32) -> Self {
-        let limits = ServerLimits::default();
         Self {
             url: url.into(),
             context_tokens,
             temperature: 0.2,
             keep_alive: Duration::from_secs(30 * 60),
-            connect_timeout: limits.connect,
-            first_byte_timeout: limits.first_byte,
-            chunk_timeout: limits.chunk,
-            max_reply_bytes: limits.reply_bytes,
-            max_line_bytes: limits.line_bytes,
-        }
-    }
-
-    fn limits(&self) -> ServerLimits {
-        ServerLimits {
-            connect: self.connect_timeout,
-            first_byte: self.first_byte_timeout,
-            chunk: self.chunk_timeout,
-            reply_bytes: self.max_reply_bytes,
-            line_bytes: self.max_line_bytes,
+            limits: ServerLimits::default(),
         }
     }
 }
@@ -81,7 +58,7 @@ impl Ollama {
     /// # Errors
     /// An address that can't be used. Nothing is sent yet.
     pub fn new(options: OllamaOptions) -> Result<Self, SetupError> {
-        let connection = Connection::new(&options.url, options.limits(), None)?;
+        let connection = Connection::new(&options.url, options.limits, None)?;
         Ok(Self { connection, options, ponderous: Ponderous::default() })
     }
 

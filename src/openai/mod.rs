@@ -10,8 +10,6 @@ mod refusal;
 mod tests;
 mod window;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bzzz_actors::ports::model::{ChatRequest, Completion, Model, ModelError};
 use secrecy::{ExposeSecret, SecretString};
@@ -30,15 +28,7 @@ pub struct OpenAiOptions {
     /// Sent as a bearer token. Over plain http it can be read on the way.
     pub key: Option<SecretString>,
     pub temperature: f32,
-    pub connect_timeout: Duration,
-    /// Until the reply begins: a server that has others to serve says nothing, and a long prompt takes minutes to read.
-    pub first_byte_timeout: Duration,
-    /// The longest silence within a reply.
-    pub chunk_timeout: Duration,
-    /// A reply is cut there, as if the model had reached its limit.
-    pub max_reply_bytes: usize,
-    /// The longest line of the stream. A longer one ends the call.
-    pub max_line_bytes: usize,
+    pub limits: ServerLimits,
     /// The window that the node reckons with. This interface can't ask for one; who reads that a prompt was too long is
     /// told the number.
     pub context_tokens: u32,
@@ -47,28 +37,7 @@ pub struct OpenAiOptions {
 impl OpenAiOptions {
     /// The limits that suit a local server.
     pub fn new(url: impl Into<String>, context_tokens: u32) -> Self {
-        let limits = ServerLimits::default();
-        Self {
-            url: url.into(),
-            key: None,
-            temperature: 0.2,
-            connect_timeout: limits.connect,
-            first_byte_timeout: limits.first_byte,
-            chunk_timeout: limits.chunk,
-            max_reply_bytes: limits.reply_bytes,
-            max_line_bytes: limits.line_bytes,
-            context_tokens,
-        }
-    }
-
-    fn limits(&self) -> ServerLimits {
-        ServerLimits {
-            connect: self.connect_timeout,
-            first_byte: self.first_byte_timeout,
-            chunk: self.chunk_timeout,
-            reply_bytes: self.max_reply_bytes,
-            line_bytes: self.max_line_bytes,
-        }
+        Self { url: url.into(), key: None, temperature: 0.2, limits: ServerLimits::default(), context_tokens }
     }
 }
 
@@ -85,7 +54,7 @@ impl OpenAi {
         let url = options.url.trim_end_matches('/');
         let url = url.strip_suffix("/v1").unwrap_or(url);
         let authorization = options.key.as_ref().map(|key| bearer(key, "key for the model server"));
-        let connection = Connection::new(url, options.limits(), authorization.transpose()?)?;
+        let connection = Connection::new(url, options.limits, authorization.transpose()?)?;
         Ok(Self { connection, options, ponderous: Ponderous::default() })
     }
 

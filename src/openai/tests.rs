@@ -122,7 +122,7 @@ async fn a_reply_that_says_how_it_finished_is_whole_without_its_end() {
     let answers =
         vec![Answer::stream(200, &finished), Answer::half(200, &finished), Answer::Stall(begun.into_bytes())];
     let server = Canned::serve(answers).await;
-    let open_ai = open_ai_with(&server, |options| options.chunk_timeout = Duration::from_millis(150));
+    let open_ai = open_ai_with(&server, |options| options.limits.chunk = Duration::from_millis(150));
     for _ in 0..3 {
         let completion = open_ai.chat(&request()).await.unwrap();
         assert_eq!((completion.content.as_str(), completion.prompt_tokens), ("word ", 9));
@@ -135,8 +135,8 @@ async fn reading_the_prompt_may_take_long_after_the_status_was_sent() {
     let stall = |body: &str| Answer::Stall(format!("{begun}{body}").into_bytes());
     let server = Canned::serve(vec![stall(""), stall(PART)]).await;
     let open_ai = open_ai_with(&server, |options| {
-        options.first_byte_timeout = Duration::from_millis(300);
-        options.chunk_timeout = Duration::from_millis(100);
+        options.limits.first_byte = Duration::from_millis(300);
+        options.limits.chunk = Duration::from_millis(100);
     });
     let before = open_ai.chat(&request()).await.unwrap_err().to_string();
     assert!(before.contains("no reply began within 300ms"), "{before}");

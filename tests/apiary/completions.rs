@@ -5,6 +5,7 @@ use std::time::Duration;
 use bzzz::apiary::StandIn;
 use bzzz::apiary::faults::{Fault, Rule, When};
 use bzzz::apiary::ollama::{MODEL, ModelScript};
+use bzzz::model_server::ServerLimits;
 use bzzz::openai::{OpenAi, OpenAiOptions};
 use bzzz_actors::ports::model::{ChatRequest, Completion, Finish, Message, Model, ModelError, Role};
 use bzzz_actors::reasoner_actor::read_step;
@@ -97,7 +98,7 @@ async fn what_it_can_not_answer_is_said_as_vllm_says_it() {
 fn open_ai(meadow: &Meadow, key: &str) -> OpenAi {
     OpenAi::new(OpenAiOptions {
         key: Some(key.into()),
-        chunk_timeout: Duration::from_secs(1),
+        limits: ServerLimits { chunk: Duration::from_secs(1), ..ServerLimits::default() },
         ..OpenAiOptions::new(meadow.apiary.ollama_url(), 8192)
     })
     .unwrap()
@@ -188,7 +189,7 @@ async fn what_will_not_pass_by_itself_is_told_apart() {
     let endless = ChatRequest { max_output_tokens: 1, ..task() };
     let small = OpenAi::new(OpenAiOptions {
         key: Some("k3y".into()),
-        max_reply_bytes: 100,
+        limits: ServerLimits { reply_bytes: 100, ..ServerLimits::default() },
         ..OpenAiOptions::new(meadow.apiary.ollama_url(), 8192)
     });
     let cut = small.unwrap().chat(&endless).await.unwrap();

@@ -134,14 +134,14 @@ async fn a_model_that_loads_is_waited_for_and_silence_is_not() {
     assert_eq!(patient.chat(&question()).await.unwrap().content, LOOK);
 
     let hasty = ollama_with(&meadow, |options| {
-        options.first_byte_timeout = Duration::from_millis(200);
-        options.chunk_timeout = Duration::from_millis(200);
+        options.limits.first_byte = Duration::from_millis(200);
+        options.limits.chunk = Duration::from_millis(200);
     });
     fail(&meadow, Fault::Latency { ms: 60_000 });
     let late = hasty.chat(&question()).await.unwrap_err();
     assert!(late.is_retryable() && late.to_string().contains("no reply began"), "{late}");
 
-    let impatient = ollama_with(&meadow, |options| options.chunk_timeout = Duration::from_millis(200));
+    let impatient = ollama_with(&meadow, |options| options.limits.chunk = Duration::from_millis(200));
     fail(&meadow, Fault::StalledStream);
     let silent = impatient.chat(&question()).await.unwrap_err();
     assert!(silent.is_retryable() && silent.to_string().contains("in the middle of a reply"), "{silent}");
