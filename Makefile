@@ -13,7 +13,7 @@ CARGO_DENY_VERSION := 0.20.2
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: ## a task from issue to pull request on this machine; ARGS="…" for options of `bzzz demo`
+demo: ## three nodes turn issues into pull requests on this machine; ARGS="…" for options of `bzzz demo`
 	deploy/prerequisites.sh demo
 	cargo run -- demo $(ARGS)
 
@@ -53,7 +53,8 @@ deny:
 	fi
 
 bench: ## measurements
-	cargo bench --bench node --bench journal
+	cargo bench --bench node --bench journal --bench swarm
+	cargo bench -p bzzz-actors --bench polling
 
 chaos: prerequisites sandbox-image ## a node among random trouble; CHAOS_MINUTES=10, CHAOS_SEED=<the seed of another run>
 	cargo test --all-features --test crash -- --ignored --nocapture chaos

@@ -25,4 +25,5 @@ pub mod task;
 pub mod task_poller;
 pub mod task_runner;
 pub mod task_supervisor;
+pub mod trail;
 pub mod trust;

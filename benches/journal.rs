@@ -7,13 +7,16 @@
 mod figures;
 #[path = "node/past.rs"]
 mod past;
+#[allow(dead_code)]
+#[path = "../tests/audit/javascript.rs"]
+mod scripts;
 
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bzzz::journal::SqliteJournal;
+use bzzz::journal::{JournalReader, SqliteJournal};
 use bzzz_actors::audit_logger::{AuditLog, AuditLogger, AuditLoggerDeps, subscribers};
 use bzzz_actors::jitter::no_jitter;
 use bzzz_actors::ports::hive::HiveStatus;
@@ -23,6 +26,7 @@ use bzzz_actors::supervisor::{Policy, Pulses, Supervision};
 use bzzz_actors::task::{Epoch, Lane, Notice, TaskEvent, TaskId};
 use figures::{Figure, print_table};
 use past::{BATCH, EVENTS_OF_TASK, entry, task};
+use scripts::packages;
 use tokio::sync::mpsc;
 
 const NODE: &str = "bee-1";
@@ -32,7 +36,7 @@ const STARTS: usize = 15;
 const HISTORIES: [(u64, &str, Option<f64>); 3] = [
     (1_000, "journal's start with 1,000 past events", None),
     (10_000, "journal's start with 10,000 past events", None),
-    (100_000, "journal's start with 100,000 past events", None),
+    (100_000, "journal's start with 100,000 past events", Some(1000.0)),
 ];
 
 /// A past of 100,000 events with what others were told of each task, all of it settled, and its outputs and diffs.
@@ -46,11 +50,13 @@ const APPENDS_OF_ROUND: usize = 3200;
 fn main() {
     let mut figures = vec![syncs()];
     actix::System::new().block_on(async {
-        figures.push(appends("durable appends, one writer", 1).await);
-        figures.push(appends("durable appends, 32 writers", 32).await);
+        figures.push(appends("durable appends, journal and trail, one writer", 1).await);
+        figures.push(appends("durable appends, journal and trail, 32 writers", 32).await);
+        figures.extend(javascript().await);
         for (events, name, goal_ms) in HISTORIES {
             figures.push(Figure::in_ms(name, goal_ms, &starts(events).await));
         }
+        figures.push(Figure::in_ms("verify 100,000 entries", Some(3000.0), &verifications().await));
         figures.extend(long_past().await);
     });
     print_table(&figures);
@@ -76,6 +82,18 @@ async fn starts(events: u64) -> Vec<Duration> {
         samples.push(began.elapsed());
     }
     samples
+}
+
+/// What `bzzz audit verify` does, of 100,000 entries.
+async fn verifications() -> Vec<Duration> {
+    let folder = tempfile::tempdir().unwrap();
+    past::write(folder.path(), NODE, 100_000, 0).await;
+    let verify = || {
+        let began = Instant::now();
+        assert_eq!(JournalReader::open(folder.path()).unwrap().verify().unwrap().entries, 100_000);
+        began.elapsed()
+    };
+    (0..ROUNDS).map(|_| verify()).collect()
 }
 
 /// What is told of a task that ends in a pull request, as its life tells it.
@@ -167,11 +185,13 @@ async fn long_past() -> Vec<Figure> {
     ]
 }
 
-/// Entries a second through the logger's group commit, each writer waiting for its last before the next.
+/// Entries a second through the logger's group commit, each writer waiting for its last before the next, until all are
+/// durable in the journal and in the trail.
 async fn appends(name: &'static str, writers: usize) -> Figure {
     let folder = tempfile::tempdir().unwrap();
     let (fatal, _hung) = mpsc::unbounded_channel();
-    let deps = AuditLoggerDeps { journal: open(folder.path()), subscribers: subscribers(), fatal };
+    let journal = open(folder.path());
+    let deps = AuditLoggerDeps { journal: journal.clone(), subscribers: subscribers(), fatal };
     let supervision = Supervision {
         report: Arc::new(|_| {}),
         pulses: Pulses::default(),
@@ -191,9 +211,43 @@ async fn appends(name: &'static str, writers: usize) -> Figure {
             }
         };
         futures_util::future::join_all((0..writers).map(write)).await;
+        journal.projected().await.unwrap();
         samples.push(APPENDS_OF_ROUND as f64 / began.elapsed().as_secs_f64());
     }
     Figure { name, unit: "/s", goal: None, samples }
+}
+
+/// JavaScript's Hypercore 10 with the same blocks, without a journal. It syncs nothing by itself.
+async fn javascript() -> Vec<Figure> {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path());
+    let entries = (1..=APPENDS_OF_ROUND as u64).map(|step| entry(&task(1), step)).collect();
+    journal.append(entries).await.unwrap();
+    let mut blocks = Vec::new();
+    JournalReader::open(folder.path()).unwrap().write_lines(&mut blocks).unwrap();
+    let file = folder.path().join("blocks");
+    std::fs::write(&file, blocks).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/audit/append.js");
+    let mut node = std::process::Command::new("node");
+    node.arg(script).arg(folder.path()).arg(file).arg(ROUNDS.to_string()).env("NODE_PATH", packages());
+    let output = node.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let rounds: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ways = [
+        ("  Hypercore 10 in JavaScript, the same blocks, one by one", false, 1),
+        ("  the same in batches of 32", false, 32),
+        ("  the same, synced after each, one by one", true, 1),
+        ("  the same, synced after each batch of 32", true, 32),
+    ];
+    let figure = |(name, is_synced, batch)| {
+        let is_it = |round: &&serde_json::Value| round["is_synced"] == is_synced && round["batch"] == batch;
+        let samples =
+            rounds.iter().filter(is_it).map(|round| round["per_second"].as_f64().unwrap()).collect();
+        Figure { name, unit: "/s", goal: None, samples }
+    };
+    ways.map(figure).into()
 }
 
 /// What the disk itself can do, to hold the appends against.

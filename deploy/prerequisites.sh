@@ -51,16 +51,22 @@ for_building() {
 }
 
 for_docker() {
-    has docker || echo docker.io
+    # A client alone, as for a daemon elsewhere, starts none here.
+    has docker && { has dockerd || [ -n "${DOCKER_HOST:-}" ] || answers >/dev/null; } || echo docker.io
     has debootstrap || echo debootstrap
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
 }
 
 # A Docker daemon of a test's own has a network of its own. Podman is tried in Docker's place, and gVisor in that of the
-# kernel, where the distribution has it.
+# kernel, where the distribution has it. One of several nodes has a wrong clock, and some are behind
+# routers. JavaScript's Hypercore reads what nodes wrote.
 for_tests() {
     has ip || echo iproute2
+    has iptables || echo iptables
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || echo libfaketime
     has podman || echo podman
+    has node || echo nodejs
+    has npm || echo npm
     has runsc || ! apt-cache show runsc >/dev/null 2>&1 || echo runsc
 }
 

@@ -1,9 +1,10 @@
-//! Folders that an earlier life of the node may have left.
+//! Folders: made so that they survive a crash, and emptied whatever an earlier life of the node left in them.
 //!
 //! What a killed node had started, git above all, may outlive it for a moment and write on in them.
 
-use std::fs;
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -42,6 +43,24 @@ fn aside_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".old");
     path.with_file_name(name)
+}
+
+/// Makes a folder, for the node's user only, whose existence survives a crash.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), make)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+        _ => {}
+    }
+    parent.map_or(Ok(()), sync)
+}
+
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@
 
 use actix::prelude::*;
 
-use crate::supervisor::Inbox;
-use crate::swarm_actor::{Roster, SwarmActor};
+use crate::swarm_actor::SwarmView;
 use crate::task::{Epoch, Review, TaskId};
 
 /// What the peers say to a plan; empty when there is nobody to say anything.
@@ -31,7 +30,7 @@ pub struct AskPeers {
 
 #[derive(Clone)]
 pub struct AntennaeDeps {
-    pub swarm: Inbox<SwarmActor>,
+    pub swarm: SwarmView,
 }
 
 pub struct Antennae {
@@ -45,13 +44,9 @@ impl Antennae {
 
     /// Peers that are there have no words for plans in this version, so the answer is the same with any roster.
     fn discuss(&self, task: TaskId) -> ResponseActFuture<Self, Vec<Review>> {
-        let roster = self.deps.swarm.send(Roster);
-        let discussed = async move {
-            let peers = roster.await.unwrap_or_default().len();
-            tracing::debug!(%task, peers, "discussion closed without reviews");
-            Vec::new()
-        };
-        Box::pin(discussed.into_actor(self))
+        let peers = self.deps.swarm.roster().members.len();
+        tracing::debug!(%task, peers, "discussion closed without reviews");
+        Box::pin(async { Vec::new() }.into_actor(self))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::ports::journal::{Entry, Journal, JournalError, Recorded, Seq};
+use crate::ports::journal::{Entry, Journal, JournalError, NodeEvent, Recorded, Seq};
 use crate::supervisor::Inbox;
 use crate::task::{BlobRef, JournalHead, TaskId};
 
@@ -188,6 +188,11 @@ impl AuditLog {
             .send(Record { entry, author: self.author.clone() })
             .await
             .unwrap_or(Err(RecordError::Unknown))
+    }
+
+    /// Records what is of no task; durable on return.
+    pub async fn note(&self, event: NodeEvent) -> Result<Seq, JournalError> {
+        self.journal.note(event).await
     }
 
     pub async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {

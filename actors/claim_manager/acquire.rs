@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use crate::audit_logger::RecordError;
 use crate::ports::claims::{LeaseState, SeenLease};
-use crate::ports::forge::{Forge, ForgeError, PullRequestState};
+use crate::ports::forge::{Comment, Forge, ForgeError, PullRequestState, has_marker};
 use crate::ports::journal::Seq;
-use crate::task::life::Task;
+use crate::task::life::{GAVE_UP, Task};
 use crate::task::{Epoch, Sha, TaskEvent, TaskId};
 
 use super::desk::{Desk, DeskError, Settled};
@@ -20,10 +20,28 @@ pub(super) async fn read(desk: &Desk, id: &TaskId) -> Result<Task, DeskError> {
     Ok(Task::fold(id.clone(), recorded.iter().map(|it| &it.event)))
 }
 
-/// Whether an open pull request of the task's branch keeps others away, whoever made it.
-pub(super) async fn is_in_review(forge: &dyn Forge, id: &TaskId) -> Result<bool, ForgeError> {
-    let found = forge.find_pull_request(&id.repo, &id.branch()).await?;
-    Ok(found.is_some_and(|it| it.state == PullRequestState::Open))
+/// Whether what was done for the issue keeps everyone away: an open pull request of the task's branch, whoever made it. Where
+/// the nodes may not label, issues keep their label whatever came of them: there a pull request that ended since somebody set
+/// it, or a node's word that it gave up, counts too.
+pub(super) async fn is_taken_care_of(
+    forge: &dyn Forge,
+    id: &TaskId,
+    label: &str,
+) -> Result<bool, ForgeError> {
+    let pull_request = forge.find_pull_request(&id.repo, &id.branch()).await?;
+    if pull_request.as_ref().is_some_and(|it| it.state == PullRequestState::Open) {
+        return Ok(true);
+    }
+    if forge.may_label(&id.repo) {
+        return Ok(false);
+    }
+    let Some(set) = forge.label_setting(id, label).await? else { return Ok(true) };
+    let is_since = |at: &str| *at >= *set.at;
+    if pull_request.is_some_and(|it| it.ended_at.as_deref().is_none_or(is_since)) {
+        return Ok(true);
+    }
+    let gave_up = |it: &Comment| it.is_own && has_marker(&it.body, GAVE_UP) && is_since(&it.created_at);
+    Ok(forge.comments(id).await?.iter().any(gave_up))
 }
 
 /// Records that the task was `found`, and writes a lease of `epoch` on top of `previous`; `None` when another node was first.

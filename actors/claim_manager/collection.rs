@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::ports::claims::Swap;
 use crate::ports::forge::{Forge, ForgeError};
+use crate::ports::swarm::PeerId;
 use crate::task::{IssueState, RepoId, Sha, TaskId};
 
 use super::ClaimManager;
@@ -38,6 +39,10 @@ const ROUND_LIMIT: Duration = Duration::from_secs(20 * 60);
 pub struct RepositoryListed {
     pub repo: RepoId,
     pub open: BTreeSet<u64>,
+    /// The peer that saw it; `None`: this node has.
+    pub from: Option<PeerId>,
+    /// Whether this node is the one that looks for all. The others leave old claims to it.
+    pub is_for_all: bool,
 }
 
 /// What is known of each repository's claims. Lost on a restart: then all of them have to stand for as long again.
@@ -117,8 +122,15 @@ struct Standing {
 impl Handler<RepositoryListed> for ClaimManager {
     type Result = ();
 
-    fn handle(&mut self, RepositoryListed { repo, open }: RepositoryListed, ctx: &mut Context<Self>) {
-        if self.takes_no_more || !self.collection.take_turn(&repo, Instant::now()) {
+    fn handle(&mut self, listed: RepositoryListed, ctx: &mut Context<Self>) {
+        let RepositoryListed { repo, open, from, is_for_all } = listed;
+        let now = Instant::now();
+        self.watching.listed(&repo, from.is_none(), now);
+        self.candidates.listed(&repo, &open, from.as_ref());
+        if from.is_none() {
+            self.watch.keep_only(&repo, &open);
+        }
+        if self.takes_no_more || !is_for_all || !self.collection.take_turn(&repo, now) {
             return;
         }
         let (desk, listed) = (self.desk(), repo.clone());
@@ -196,13 +208,8 @@ async fn delete_if_ended(
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::TIMING;
     use super::*;
-
-    const TIMING: Timing = Timing {
-        ttl: Duration::from_secs(900),
-        renew_every: Duration::from_secs(300),
-        grace: Duration::from_secs(120),
-    };
 
     fn repo() -> RepoId {
         "a/b".parse().unwrap()

@@ -1,29 +1,40 @@
 //! `ClaimManager`: exactly one owner a task.
 //!
-//! Owns: the leases that this node holds. Told: `TaskFound`, `PersonCalled`, `RepositoryListed`, `Publish`, `Release`, and its own ticks.
-//! Tells: the supervisor of tasks, `TaskClaimed` and `LeaseLost`. Holds true: nobody else in the node moves a claim
+//! Owns: the leases that this node holds, and what may be tried for. Told: `TaskFound`, `PersonCalled`, `RepositoryListed`,
+//! `RepositoryDropped`, `Publish`, `Release`, its own ticks, and what is heard of the other nodes.
+//! Tells: the supervisor of tasks, `TaskClaimed` and `LeaseLost`; the swarm, what it has free and who lied. Holds true: nobody else in the node moves a claim
 //! reference or a task's branch; a lease whose deadline passed is given up before anyone else may take it; a branch moves only
 //! together with a lease that is still ours. On a restart: the leases are looked up from the journal and the claim
 //! references, and renewed; tasks that run meanwhile go on.
 
 mod acquire;
+mod announced;
 mod candidates;
 mod collection;
 mod desk;
 mod failed;
+mod hearsay;
 mod lease;
+mod queue;
+mod rank;
 mod recovery;
 mod rules;
+#[cfg(test)]
+mod samples;
 mod surrender;
 mod taking_up;
+mod watching;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use actix::fut::wrap_stream;
 use actix::prelude::*;
-use tokio::sync::{Semaphore, oneshot};
+use futures_util::stream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -31,34 +42,43 @@ use crate::audit_logger::AuditLog;
 use crate::jitter::Jitter;
 use crate::ports::claims::{Claims, SeenLease};
 use crate::ports::forge::Forge;
+use crate::ports::swarm::{Availability, PeerId, Said};
 use crate::supervisor::{Inbox, Letter};
+use crate::swarm_actor::{News, Roster, SwarmActor, SwarmView};
 use crate::task::life::Task;
 use crate::task::{NodeId, Sha, TaskEvent, TaskId};
 use crate::task_supervisor::{TaskSupervisor, TellTask, Told};
 use crate::trust::Trust;
 
-use candidates::Candidates;
 use collection::Collection;
 use desk::{Desk, DeskError};
 use failed::Failed;
 use lease::{Act, Lease};
+use queue::{Candidates, Found};
 use rules::{Decision, Watch};
 use taking_up::Recovery;
+use watching::Watching;
 
 pub use collection::RepositoryListed;
+pub use rank::Traits;
 pub use rules::Timing;
 pub(crate) use surrender::surrender;
+pub use watching::RepositoryDropped;
 
 /// How often leases and places are looked at. A deadline is noticed at most this late, which `grace` must cover.
 const TICK: Duration = Duration::from_secs(1);
 
-/// An issue that wants to be worked on. It is tried for as soon as there is a place; nothing comes back.
+/// An issue that wants to be worked on. It is tried for as soon as there is a place and it is this node's turn; nothing
+/// comes back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct TaskFound {
     pub task: TaskId,
     /// What to work from, if it is not the default branch.
     pub branch: Option<String>,
+    pub traits: Traits,
+    /// The peer that saw it; `None`: this node has.
+    pub from: Option<PeerId>,
 }
 
 /// Move the task's branch to `commit` if, and only if, the task is still this node's. Whoever no longer wants it drops the
@@ -119,6 +139,11 @@ pub struct ClaimDeps {
     pub places: Arc<Semaphore>,
     /// Known once the supervisor of tasks is started, which is after this actor.
     pub tasks: Arc<OnceLock<Inbox<TaskSupervisor>>>,
+    /// The other nodes: who tries first, and what they say that they work on.
+    pub swarm: SwarmView,
+    pub swarm_actor: Inbox<SwarmActor>,
+    /// What others are told of this node's places.
+    pub availability: watch::Sender<Availability>,
     /// Set once the first life has begun: in a later one the node has not been away.
     pub has_lived: Arc<AtomicBool>,
 }
@@ -131,6 +156,7 @@ pub struct ClaimManager {
     failed: Failed,
     recovery: Recovery,
     collection: Collection,
+    watching: Watching,
     takes_no_more: bool,
 }
 
@@ -150,6 +176,7 @@ impl ClaimManager {
             failed: Failed::default(),
             recovery: Recovery::default(),
             collection: Collection::default(),
+            watching: Watching::default(),
             takes_no_more: false,
         }
     }
@@ -168,7 +195,7 @@ impl ClaimManager {
         self.held.insert(lease.task.clone(), Held { lease, next_renewal, is_renewing: false });
     }
 
-    /// Gives up the leases whose time ran out, renews those whose time has come, and fills free places.
+    /// Gives up the leases whose time ran out, renews those whose time has come, looks at others' and fills free places.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let expired: Vec<TaskId> = self.held_where(|held| now >= held.lease.deadline());
@@ -179,7 +206,45 @@ impl ClaimManager {
         for task in due {
             self.renew(&task, ctx);
         }
+        self.look_at_claims(ctx);
         self.try_candidates(ctx);
+    }
+
+    /// Follows what is heard of the others, as long as this actor lives.
+    fn follow_swarm(&mut self, ctx: &mut Context<Self>) {
+        self.see_roster(self.deps.swarm.roster());
+        let rosters = stream::unfold(self.deps.swarm.clone(), |mut swarm| async move {
+            Some((swarm.roster_changed().await, swarm))
+        });
+        let followed = wrap_stream::<_, Self>(rosters).map(|roster, manager, ctx| {
+            manager.see_roster(roster);
+            manager.try_candidates(ctx);
+        });
+        ctx.spawn(followed.finish());
+        let news = stream::unfold(self.deps.swarm.news(), |mut news| async move {
+            loop {
+                match news.recv().await {
+                    Ok(heard) => return Some((heard, news)),
+                    // As good as lost on the way.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        let heard = wrap_stream::<_, Self>(news).map(|news, manager, _| manager.hear(&news));
+        ctx.spawn(heard.finish());
+    }
+
+    /// A node whose own history is lost takes no more tasks, as long as it runs: the roster outlives this actor.
+    fn see_roster(&mut self, roster: Arc<Roster>) {
+        self.takes_no_more |= roster.lost.is_some();
+        self.candidates.see(roster, Instant::now());
+    }
+
+    fn hear(&mut self, news: &News) {
+        if let Said::Task(announcement) = &news.said {
+            self.candidates.hear(&news.from, announcement, Instant::now());
+        }
     }
 
     fn held_where(&self, is: impl Fn(&Held) -> bool) -> Vec<TaskId> {
@@ -254,19 +319,27 @@ impl Actor for ClaimManager {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let comes_back = !self.deps.has_lived.swap(true, Ordering::Relaxed);
         self.recover(comes_back, ctx);
+        self.follow_swarm(ctx);
         ctx.run_interval(TICK, Self::tick);
     }
 }
 
-crate::supervised!(ClaimManager: TaskFound, Publish, Release, TakeNoMore, PersonCalled, RepositoryListed);
+crate::supervised!(ClaimManager: TaskFound, Publish, Release, TakeNoMore, PersonCalled, RepositoryListed, RepositoryDropped);
 
 impl Handler<TaskFound> for ClaimManager {
     type Result = ();
 
-    fn handle(&mut self, TaskFound { task, branch }: TaskFound, ctx: &mut Context<Self>) {
+    fn handle(&mut self, found: TaskFound, ctx: &mut Context<Self>) {
+        let TaskFound { task, branch, traits, from } = found;
         let is_free = !self.held.contains_key(&task) && !self.failed.is_left_alone(&task);
-        if is_free && !self.takes_no_more {
-            self.candidates.add(task, branch);
+        if !is_free || self.takes_no_more {
+            return;
+        }
+        let now = Instant::now();
+        self.watching.found(&task, branch.clone(), from.is_none());
+        if !self.watching.is_held(&task, now, &self.deps.timing) {
+            let found = Found { branch, traits, from, failures: 0 };
+            self.candidates.found(task, found, now);
             self.try_candidates(ctx);
         }
     }
@@ -310,13 +383,18 @@ impl Handler<Release> for ClaimManager {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Release { task, has_failed }: Release, _: &mut Context<Self>) -> Self::Result {
-        if has_failed {
+        let may_label = self.deps.forge.may_label(&task.repo);
+        if has_failed && may_label {
             self.failed.note(task.clone());
         }
         let Some(held) = self.held.remove(&task) else {
             self.recovery.release(task);
             return Box::pin(async {}.into_actor(self));
         };
+        if has_failed && !may_label {
+            // It runs out instead. By then the issue's page says that the node gave up, which keeps the others away.
+            return Box::pin(async {}.into_actor(self));
+        }
         let desk = self.desk();
         Box::pin(async move { release(&desk, &held.lease).await }.into_actor(self))
     }
@@ -327,7 +405,7 @@ impl Handler<TakeNoMore> for ClaimManager {
 
     fn handle(&mut self, _: TakeNoMore, _: &mut Context<Self>) {
         self.takes_no_more = true;
-        self.candidates = Candidates::default();
+        self.show_availability();
     }
 }
 

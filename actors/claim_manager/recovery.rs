@@ -149,6 +149,7 @@ mod tests {
                 },
                 branch: None,
                 labelled_by: None,
+                taken_over: None,
             },
             TaskEvent::ClaimIntended { epoch: crate::task::Epoch(2), lease: sha('b') },
             TaskEvent::LeaseIntended { lease: sha('c'), commit: Some(sha('d')) },

@@ -1,12 +1,12 @@
 //! Who may take a task: pure decisions over what was seen, on this node's own monotonic clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::ports::claims::{LeaseRecord, LeaseState, SeenLease};
-use crate::task::{Epoch, Sha, TaskId};
+use crate::task::{Epoch, NodeId, RepoId, Sha, TaskId};
 
 /// No node's record makes others wait longer than this, whatever it says.
 const MAX_FOREIGN_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -35,6 +35,12 @@ pub(super) enum Decision {
 /// How long a lease lasts for those who watch it.
 pub(super) fn ttl_of(record: &LeaseRecord, timing: &Timing) -> Duration {
     Duration::from_secs(record.ttl_s).clamp(timing.ttl, MAX_FOREIGN_TTL.max(timing.ttl))
+}
+
+/// Whose lease ends where one is written on top of `seen`, if it was not given back.
+pub(super) fn owner_of(seen: Option<&SeenLease>) -> Option<NodeId> {
+    let record = seen?.record.as_ref()?;
+    (record.state != LeaseState::Released).then(|| record.node.clone())
 }
 
 /// What was seen of others' leases, and since when. Lost on a restart: then everyone waits again, which is safe.
@@ -74,6 +80,11 @@ impl Watch {
         Decision::Leave { holder: record.node.to_string() }
     }
 
+    /// Of a repository's tasks, only the open ones can be taken.
+    pub(super) fn keep_only(&mut self, repo: &RepoId, open: &BTreeSet<u64>) {
+        self.seen.retain(|task, _| task.repo != *repo || open.contains(&task.number));
+    }
+
     pub(super) fn forget(&mut self, task: &TaskId) {
         self.seen.remove(task);
     }
@@ -90,13 +101,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::TIMING;
     use super::*;
-
-    const TIMING: Timing = Timing {
-        ttl: Duration::from_secs(900),
-        renew_every: Duration::from_secs(300),
-        grace: Duration::from_secs(120),
-    };
 
     fn task() -> TaskId {
         "a/b#1".parse().unwrap()

@@ -14,9 +14,10 @@ use crate::ports::hive::Hive;
 use crate::ports::journal::Journal;
 use crate::ports::model::ModelSelection;
 use crate::ports::sandbox::Sandboxes;
-use crate::ports::swarm::Swarm;
+use crate::ports::swarm::{Elsewhere, Swarm};
 use crate::reasoner_actor::{ModelChoice, ModelServer};
 use crate::supervisor::NewThread;
+use crate::swarm_actor::Verifier;
 use crate::task::life::Limits;
 use crate::task::{NodeId, RepoId, Rules};
 use crate::task_runner::Pace;
@@ -39,13 +40,22 @@ pub struct Ports {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
     pub node: NodeId,
+    /// Of the program.
+    pub version: String,
+    /// What suits this node best; empty: all alike.
+    pub labels: Vec<String>,
+    pub languages: Vec<String>,
     /// Beside those that Hive names.
     pub repositories: Vec<RepoId>,
+    /// Repositories that are worked on from outside.
+    pub elsewhere: Vec<(RepoId, Elsewhere)>,
     pub task_label: String,
     /// Whose labels and answers alone count, if there are any; otherwise who may triage.
     pub label_setters: Vec<String>,
     pub max_tasks: usize,
     pub poll_interval: Duration,
+    /// While nothing changes.
+    pub slowest_poll_interval: Duration,
     pub hive_interval: Duration,
     pub timing: Timing,
     pub limits: Limits,
@@ -55,6 +65,8 @@ pub struct NodeConfig {
     pub choice: ModelChoice,
     pub outbox: OutboxPace,
     pub max_wait_for_human: Duration,
+    /// How often other nodes are told that this one is there.
+    pub availability_interval: Duration,
 }
 
 #[derive(Clone)]
@@ -64,6 +76,7 @@ pub struct Outside {
     pub nonce: Arc<dyn Fn() -> String + Send + Sync>,
     /// Milliseconds since 1970, UTC.
     pub wall_clock_ms: fn() -> u64,
+    pub verify: Verifier,
     /// A thread for each task. Without it all share the node's, and one that blocks it ends the node.
     pub new_thread: Option<NewThread>,
 }

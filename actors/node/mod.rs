@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
@@ -25,12 +25,13 @@ use crate::claim_manager::{ClaimDeps, ClaimManager, TakeNoMore, surrender};
 use crate::escalation_actor::{EscalationActor, EscalationDeps};
 use crate::outbox::{OutboxCourier, OutboxDeps};
 use crate::ports::journal::Journal;
+use crate::ports::swarm::Availability;
 use crate::reasoner_actor::Servers;
 use crate::supervisor::{
     ChildEvent, Exit, Inbox, Policy, Probe, Pulses, Report, Stoppable, Supervision, ThreadNumber, Threads,
     Tree, What,
 };
-use crate::swarm_actor::{SwarmActor, SwarmDeps};
+use crate::swarm_actor::{Profile, SwarmActor, SwarmDeps, SwarmView};
 use crate::task_poller::{PollerDeps, TaskPoller};
 use crate::task_runner::Workbench;
 use crate::task_supervisor::{TaskSupervisor, TaskSupervisorDeps, ThreadBlocked};
@@ -52,6 +53,8 @@ const TASK_SUPERVISOR: &str = "task supervisor";
 pub struct Node {
     pub log: AuditLog,
     pub servers: Servers,
+    /// The other nodes.
+    pub swarm: SwarmView,
     /// For a thread that sees when an actor blocks its own.
     pub pulses: Pulses,
     tree: Tree,
@@ -85,7 +88,24 @@ impl Node {
         let logger = start.child("audit logger", |_| AuditLogger::new(deps));
         let log = AuditLog::new(logger, &logger_deps);
 
-        let swarm_deps = SwarmDeps { swarm: ports.swarm.clone() };
+        let (swarm_view, roster, news) = SwarmView::new();
+        let servers = Servers::new(ports.models.clone());
+        let (availability, availability_shown) = watch::channel(Availability::default());
+        let (shown, repositories_shown) = watch::channel(config.repositories.clone());
+        let swarm_deps = SwarmDeps {
+            swarm: ports.swarm.clone(),
+            profile: profile(&config),
+            servers: servers.clone(),
+            log: log.clone(),
+            availability: availability_shown,
+            repositories: repositories_shown,
+            interval: config.availability_interval,
+            jitter: outside.jitter.clone(),
+            wall_clock_ms: outside.wall_clock_ms,
+            verify: outside.verify,
+            roster,
+            news,
+        };
         let swarm = start.child("swarm", |_| SwarmActor::new(swarm_deps));
 
         let trust = Trust::new(ports.forge.clone(), config.task_label.clone(), config.label_setters.clone());
@@ -99,7 +119,7 @@ impl Node {
         };
         let escalations = start.child("escalation", |_| EscalationActor::new(escalation_deps));
 
-        let antennae_deps = AntennaeDeps { swarm: swarm.clone() };
+        let antennae_deps = AntennaeDeps { swarm: swarm_view.clone() };
         let antennae = start.child("antennae", |_| Antennae::new(antennae_deps));
 
         let outbox_deps = OutboxDeps {
@@ -107,7 +127,7 @@ impl Node {
             log: log.clone(),
             hive: ports.hive.clone(),
             forge: ports.forge.clone(),
-            swarm,
+            swarm: swarm.clone(),
             escalations: escalations.clone(),
             pace: config.outbox.clone(),
             jitter: outside.jitter.clone(),
@@ -128,12 +148,14 @@ impl Node {
             nonce: outside.nonce.clone(),
             places: places.clone(),
             tasks: tasks_link.clone(),
+            swarm: swarm_view.clone(),
+            swarm_actor: swarm.clone(),
+            availability,
             has_lived: Arc::new(AtomicBool::new(false)),
         };
         let deps = claim_deps.clone();
         let claims = start.child("claim manager", |_| ClaimManager::new(deps));
 
-        let servers = Servers::new(ports.models.clone());
         let bench = Workbench {
             node: config.node.clone(),
             task_label: config.task_label.clone(),
@@ -150,6 +172,7 @@ impl Node {
             selection: ports.selection.clone(),
             places: places.clone(),
             claims: claims.clone(),
+            swarm: swarm.clone(),
             antennae,
             escalations,
         };
@@ -176,10 +199,14 @@ impl Node {
             task_label: config.task_label,
             trust,
             poll_interval: config.poll_interval,
+            slowest_poll_interval: config.slowest_poll_interval,
             hive_interval: config.hive_interval,
             jitter: outside.jitter,
             claims: claims.clone(),
             tasks: tasks.clone(),
+            swarm: swarm_view.clone(),
+            swarm_actor: swarm,
+            shown,
         };
         start.child("task poller", |_| TaskPoller::new(poller_deps));
 
@@ -187,6 +214,7 @@ impl Node {
         Self {
             log,
             servers,
+            swarm: swarm_view,
             pulses,
             tree,
             claims,
@@ -260,6 +288,19 @@ impl Node {
         let given_back = surrender(&ClaimDeps { log, ..self.claim_deps }, SURRENDER_GRACE).await;
         Stoppable::new("last audit logger", logger).stop(STOP_GRACE).await;
         given_back
+    }
+}
+
+/// What the node says of itself to others.
+fn profile(config: &NodeConfig) -> Profile {
+    Profile {
+        node: config.node.clone(),
+        version: config.version.clone(),
+        labels: config.labels.clone(),
+        languages: config.languages.clone(),
+        elsewhere: config.elsewhere.clone(),
+        models: config.choice.all_names().into_iter().map(str::to_owned).collect(),
+        max_tasks: u32::try_from(config.max_tasks).unwrap_or(u32::MAX),
     }
 }
 

@@ -77,6 +77,9 @@ pub trait Claims: Send + Sync {
     /// The claim references of a repository, each with its issue's number, as far as their list is not too long.
     async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError>;
 
+    /// The claims of these issues as they are on the server now, brought at once; those that are not there are left out.
+    async fn read_all(&self, repo: &RepoId, numbers: &[u64]) -> Result<Vec<(u64, SeenLease)>, ClaimsError>;
+
     /// The task's branch as it is on the server now.
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError>;
 

@@ -54,6 +54,14 @@ pub struct ImportedTree {
     pub diff: String,
 }
 
+/// A task's branch on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    pub commit: Sha,
+    /// The newest commit of the branch to work from that it builds on; or why it can't be gone on from.
+    pub base: Result<Base, String>,
+}
+
 #[async_trait]
 pub trait Code: Send + Sync {
     /// Fetches `branch` into the mirror and returns its tip.
@@ -75,6 +83,19 @@ pub trait Code: Send + Sync {
         task: &TaskId,
         base: &Sha,
         bundle: WorkBundle,
+        paths: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError>;
+
+    /// The task's branch as it is on the server now, and where it begins on the branch whose tip is `newest`.
+    async fn pushed(&self, task: &TaskId, newest: &Base) -> Result<Option<Pushed>, CodeError>;
+
+    /// Takes the tree of `pushed`, the tip of the task's branch, into the task's object store as the work done so far on
+    /// `base`, after the checks of [`Self::import`]: whoever may push may have made it.
+    async fn inherit(
+        &self,
+        task: &TaskId,
+        base: &Sha,
+        pushed: &Sha,
         paths: &[PathPattern],
     ) -> Result<ImportedTree, CodeError>;
 

@@ -19,6 +19,9 @@ pub enum ForgeError {
     NotFound { call: String },
     #[error("{call}: the forge found the request invalid (422): {message}")]
     Invalid { call: String, message: String },
+    /// What was found can't be worked with as it is.
+    #[error("{call}: {problem}")]
+    Unsuitable { call: String, problem: String },
     /// Not before `retry_after` from now.
     #[error("{call}: rate limit reached, again in {} s", retry_after.as_secs())]
     RateLimited { call: String, retry_after: Duration },
@@ -39,7 +42,10 @@ impl ForgeError {
             | Self::RateLimited { .. }
             | Self::Unavailable { .. }
             | Self::Malformed { .. } => true,
-            Self::Forbidden { .. } | Self::NotFound { .. } | Self::Invalid { .. } => false,
+            Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Invalid { .. }
+            | Self::Unsuitable { .. } => false,
         }
     }
 
@@ -58,6 +64,8 @@ pub struct Repository {
     /// The token may push; false also when the forge does not say.
     pub can_push: bool,
     pub archived: bool,
+    /// What most of it is written in, as the forge names it.
+    pub language: Option<String>,
 }
 
 /// A listing of issues, and when the forge may be asked again.
@@ -126,6 +134,8 @@ pub struct PullRequest {
     pub head: String,
     pub head_sha: String,
     pub state: PullRequestState,
+    /// RFC 3339, in UTC; `None` while it is open, or where the forge does not say.
+    pub ended_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,15 +152,28 @@ pub struct CiCheck {
     pub state: CiState,
 }
 
+const MARKER_HEAD: &str = "<!-- bzzz:";
+
 /// The hidden mark by which a node finds its own comment again. A body that holds any such mark is a node's.
 pub fn comment_marker(marker: &str) -> String {
-    format!("<!-- bzzz:{marker} -->")
+    format!("{MARKER_HEAD}{marker} -->")
+}
+
+/// Whether a body holds a mark that begins so.
+pub fn has_marker(body: &str, beginning: &str) -> bool {
+    body.contains(&format!("{MARKER_HEAD}{beginning}"))
 }
 
 /// A secret in a text that goes out is left out of it.
 /// Every call is bounded in time by its adapter. An error's doc says whether the effect may have happened.
 #[async_trait]
 pub trait Forge: Send + Sync {
+    /// Whether the labels of the repository's issues are this account's to set. Where they are not, they don't tell how the
+    /// nodes' work on an issue ended.
+    fn may_label(&self, _repo: &RepoId) -> bool {
+        true
+    }
+
     /// The account that the token belongs to.
     async fn login(&self) -> Result<String, ForgeError>;
 
@@ -187,7 +210,8 @@ pub trait Forge: Send + Sync {
     /// Assigns the issue to the token's account.
     async fn assign(&self, task: &TaskId) -> Result<(), ForgeError>;
 
-    /// The newest pull request from `head`, a branch of the same repository, whatever its state.
+    /// The newest pull request from `head`, whatever its state: a branch of the repository, or of the fork that the adapter
+    /// works from.
     async fn find_pull_request(&self, repo: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError>;
 
     /// Opens a pull request, or finds the open one of the same head: never a second one. A draft is an ordinary one where

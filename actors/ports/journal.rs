@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::ports::swarm::PeerId;
 use crate::task::{BlobRef, Epoch, JournalHead, Lane, Notice, TaskEvent, TaskId};
+use crate::trail::{Mark, TrailHead};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
@@ -41,6 +43,39 @@ pub struct Recorded {
     pub event: TaskEvent,
 }
 
+/// What the node did or saw that is of no task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
+pub enum NodeEvent {
+    /// What the trail had on the disk was damaged, and was written anew from the journal.
+    TrailRebuilt { segment: u64, why: String },
+    /// A peer signed two heads of its trail, and the one that it shows does not go on from the one before.
+    PeerContradicted { peer: PeerId, witnessed: TrailHead, shown: TrailHead, why: String },
+    /// Peers hold a head that this node signed and that its journal does not lead to.
+    OwnHistoryLost { witnessed: TrailHead, own: TrailHead },
+}
+
+impl NodeEvent {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TrailRebuilt { .. } => "trail_rebuilt",
+            Self::PeerContradicted { .. } => "peer_contradicted",
+            Self::OwnHistoryLost { .. } => "own_history_lost",
+        }
+    }
+}
+
+/// The last head of a peer's trail that goes on from all before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    pub peer: PeerId,
+    pub head: TrailHead,
+    /// Wall clock of the witness, milliseconds since 1970, UTC.
+    pub at_ms: u64,
+    /// Another head of the same peer that does not go on from it.
+    pub contradicted_by: Option<TrailHead>,
+}
+
 /// A notice that waits in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
@@ -69,6 +104,32 @@ pub trait Journal: Send + Sync {
 
     /// The last entry that is recorded.
     async fn head(&self) -> Result<JournalHead, JournalError>;
+
+    /// Records what is of no task; durable on return.
+    async fn note(&self, event: NodeEvent) -> Result<Seq, JournalError>;
+
+    /// Of the trail: over all entries that are recorded.
+    async fn trail_head(&self) -> Result<TrailHead, JournalError>;
+
+    /// Whether the trail leads to this mark: false for one that is further than it, or has another root.
+    async fn leads_to(&self, mark: Mark) -> Result<bool, JournalError>;
+
+    /// Whether this node's own keys are those of the head, of which the signature holds: anybody can name its audit key, and
+    /// sign with a key that it calls the segment's. A journal that knows the keys of other segments than its last says so of
+    /// heads in those too.
+    async fn has_signed(&self, head: &TrailHead) -> Result<bool, JournalError> {
+        let own = self.trail_head().await?;
+        let is_of_segment = match head.mark.segment {
+            0 => head.segment_key == own.key,
+            segment => segment == own.mark.segment && head.segment_key == own.segment_key,
+        };
+        Ok(head.key == own.key && is_of_segment)
+    }
+
+    /// Keeps what this node knows of a peer's trail, in place of what it knew before.
+    async fn witness(&self, witnessed: Witnessed) -> Result<(), JournalError>;
+
+    async fn witnessed(&self) -> Result<Vec<Witnessed>, JournalError>;
 
     /// A task's events after `after`, in order.
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError>;

@@ -3,7 +3,7 @@
 
 use crate::ports::model::{Message, Role};
 use crate::task::life::{Circling, Sign};
-use crate::task::{CheckResult, ModelUse, PathPattern, Step, TaskEvent, TaskId};
+use crate::task::{CheckResult, Inherited, ModelUse, PathPattern, Step, TaskEvent, TaskId};
 
 use super::choice::ModelRole;
 use super::digest;
@@ -197,11 +197,11 @@ impl Conversation {
                 self.json_rules = prompt::system(&self.task, issue, Protocol::Json);
                 self.always(Role::System, prompt::system(&self.task, issue, Protocol::Fenced));
             }
-            TaskEvent::Prepared { checks, hosts, terms, setup, .. } => {
+            TaskEvent::Prepared { checks, hosts, terms, setup, inherited, .. } => {
                 self.checks.clone_from(checks);
                 self.hosts.clone_from(hosts);
                 self.paths.clone_from(&terms.paths);
-                self.prepared(&terms.instructions, setup);
+                self.prepared(&terms.instructions, setup, inherited.as_deref());
             }
             TaskEvent::PlanDrafted { plan, usage } => {
                 self.count(usage);
@@ -267,7 +267,7 @@ impl Conversation {
     }
 
     /// The first sandbox stands before the plan is asked for; a later one has been set up anew.
-    fn prepared(&mut self, instructions: &str, setup: &[CheckResult]) {
+    fn prepared(&mut self, instructions: &str, setup: &[CheckResult], inherited: Option<&Inherited>) {
         if self.has_begun {
             if let Some(text) = prompt::set_up(setup) {
                 self.until_next(text, digest::set_up(setup));
@@ -278,7 +278,8 @@ impl Conversation {
             return;
         }
         self.was_asked_for_plan = true;
-        let before = [prompt::instructions(instructions), prompt::set_up(setup)];
+        let begun = inherited.and_then(prompt::inherited);
+        let before = [prompt::instructions(instructions), begun, prompt::set_up(setup)];
         for text in before.into_iter().flatten() {
             self.always(Role::User, text);
         }

@@ -3,7 +3,9 @@
 
 use super::protocol::Protocol;
 use crate::task::text::{fenced, head_and_tail};
-use crate::task::{CheckResult, Ending, Issue, Observed, PathPattern, Review, TaskId, text::quoted};
+use crate::task::{
+    CheckResult, Ending, Inherited, Issue, Observed, PathPattern, Review, TaskId, text::quoted,
+};
 
 /// Of a command that is named.
 const MAX_COMMAND_BYTES: usize = 200;
@@ -88,6 +90,17 @@ pub(super) fn instructions(text: &str) -> Option<String> {
         )
     };
     (!text.is_empty()).then(told)
+}
+
+/// What the task goes on from; `None` when it begins anew.
+pub(super) fn inherited(inherited: &Inherited) -> Option<String> {
+    let produced = inherited.taken()?;
+    Some(format!(
+        "Somebody else began with this task and was cut off. What they had made is in your work tree, not committed: {} files \
+         changed, {} lines added, {} removed. `git diff HEAD` shows it. Nobody has said that it is right: look at it, keep \
+         what is good, and finish the task.",
+        produced.files, produced.insertions, produced.deletions
+    ))
 }
 
 /// What was done to the new sandbox before its first command; `None` when there was nothing to do.

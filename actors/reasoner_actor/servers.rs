@@ -189,7 +189,7 @@ impl Servers {
     }
 
     /// Those of the `names` that some server has, as far as the servers answer.
-    pub(super) async fn present(&self, names: &[String]) -> Vec<String> {
+    pub(crate) async fn present(&self, names: &[String]) -> Vec<String> {
         let listed = join_all(self.0.iter().filter(|server| server.is_well()).map(Server::listed)).await;
         let present: Vec<String> = listed.into_iter().filter_map(Result::ok).flatten().collect();
         let is_there = |name: &&String| choose(std::slice::from_ref(*name), &present).is_some();

@@ -29,7 +29,7 @@ fn found() -> TaskEvent {
         url: String::new(),
         updated_at: String::new(),
     };
-    TaskEvent::Found { issue, branch: None, labelled_by: None }
+    TaskEvent::Found { issue, branch: None, labelled_by: None, taken_over: None }
 }
 
 fn prepared() -> TaskEvent {
@@ -41,6 +41,7 @@ fn prepared() -> TaskEvent {
         hosts: vec![],
         terms: Terms::default(),
         setup: vec![],
+        inherited: None,
     }
 }
 

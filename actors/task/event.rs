@@ -6,12 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{Epoch, Sha};
+use super::id::{Epoch, NodeId, Sha};
 use super::issue::Issue;
 use super::rules::Terms;
 use super::work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, ModelUse, Observed, Produced, Publication, PullRequestRef,
-    Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, Inherited, ModelUse, Observed, Produced, Publication,
+    PullRequestRef, Review, Step,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub enum TaskEvent {
         /// On whose word: the account that set the label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         labelled_by: Option<String>,
+        /// Whose lease ran out, where the task was another node's: what that one pushed may be gone on from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_over: Option<NodeId>,
     },
     /// About to write `lease` to the task's claim reference.
     ClaimIntended {
@@ -67,6 +70,9 @@ pub enum TaskEvent {
         /// What came of the terms' setup commands in it, as far as the first that failed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         setup: Vec<CheckResult>,
+        /// What became of the branch that an earlier owner of the task had pushed, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inherited: Option<Box<Inherited>>,
     },
     SandboxLost {
         why: String,

@@ -14,7 +14,7 @@ pub struct InvalidName {
 }
 
 impl InvalidName {
-    pub(super) fn new(given: &str, expected: &'static str) -> Self {
+    pub(crate) fn new(given: &str, expected: &'static str) -> Self {
         Self { given: given.chars().take(200).collect(), expected }
     }
 }
@@ -35,6 +35,7 @@ macro_rules! by_its_text {
         }
     };
 }
+pub(crate) use by_its_text;
 
 /// A repository of the forge: `owner/name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +52,11 @@ impl RepoId {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether a forge, which doesn't tell capitals apart, means the same by both.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.owner.eq_ignore_ascii_case(&other.owner) && self.name.eq_ignore_ascii_case(&other.name)
     }
 }
 

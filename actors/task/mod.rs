@@ -17,12 +17,13 @@ mod work;
 
 pub use event::TaskEvent;
 pub use hidden::printable;
+pub(crate) use id::by_its_text;
 pub use id::{Epoch, InvalidName, NodeId, RepoId, Sha, TaskId};
 pub use issue::{Issue, IssueState, label};
 pub use notice::{Lane, Notice};
 pub use path_pattern::PathPattern;
 pub use rules::{RepositoryRules, Rules, Terms};
 pub use work::{
-    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, JournalHead, ModelUse, Observed, Produced,
-    Publication, PullRequestRef, Review, Step,
+    Base, BlobRef, CheckResult, ConnectionOutcome, Ending, Inherited, JournalHead, ModelUse, Observed,
+    Produced, Publication, PullRequestRef, Review, Step,
 };

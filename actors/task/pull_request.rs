@@ -130,12 +130,16 @@ fn review_report(reviews: &[Review], part: usize) -> String {
 /// What a reviewer needs to have it shown that the record of this work is still what it was.
 fn verification(node: &NodeId, publication: &Publication) -> String {
     let head = &publication.head;
+    let trail = head.trail.map(|trail| {
+        format!(" The audit trail, a Hypercore with the key\n`{}`, was at\n`{}`.", trail.key, trail.mark)
+    });
     format!(
         "\nAll of it stands in the journal of `{node}`, an append-only chain of hashes. When this was published its last \
-         entry was number {} with the hash\n`{}`.\nWhoever runs the node can show that nothing up to there was changed or \
+         entry was number {} with the hash\n`{}`.{}\nWhoever runs the node can show that nothing up to there was changed or \
          removed since:\n\n{}\n",
         head.entry,
         head.hash,
+        trail.unwrap_or_default(),
         inert_code("sh", &format!("bzzz audit verify --holds {head}")),
     )
 }
@@ -164,6 +168,7 @@ mod tests {
     use super::*;
     use crate::task::life::{Checked, Proposal};
     use crate::task::{Ending, JournalHead, Observed};
+    use crate::trail::{Bytes, Mark, TrailHead};
 
     fn task() -> Task {
         let mut task = Task::new("a/b#7".parse().unwrap());
@@ -279,12 +284,18 @@ mod tests {
         assert!(body.contains("2 more reviews"), "{body}");
     }
 
+    fn trail() -> TrailHead {
+        let mark = Mark { segment: 0, length: 17, root: Bytes([0xcd; 32]) };
+        let key = Bytes([0x12; 32]);
+        TrailHead { key, segment_key: key, mark, signature: Bytes([0; 64]) }
+    }
+
     #[test]
     fn the_journals_head_and_the_command_that_verifies_it_are_told() {
         let mut task = task();
         let node = "n1".parse().unwrap();
         assert!(!task.pull_request_body(&node).contains("audit"), "nothing is known of it");
-        let head = JournalHead { entry: 123, hash: "ab".repeat(32) };
+        let head = JournalHead { entry: 123, hash: "ab".repeat(32), trail: Some(trail()) };
         task.publication = Some(Publication { head: head.clone(), worked_ms: 725_999 });
         (task.steps, task.usage.model) = (4, "coder:7b".into());
         (task.usage.prompt_tokens, task.usage.output_tokens) = (900, 50);
@@ -294,7 +305,9 @@ mod tests {
         assert!(body.contains(made), "{body}");
         assert!(body.contains(&format!("number 123 with the hash\n`{}`", head.hash)), "{body}");
         assert!(body.contains(&format!("```sh\nbzzz audit verify --holds 123:{}\n```", head.hash)), "{body}");
-        assert_eq!(head.to_string().parse(), Ok(head));
+        assert_eq!(head.to_string().parse(), Ok(JournalHead { trail: None, ..head }));
+        let mark = format!("`0/17:{}`", "cd".repeat(32));
+        assert!(body.contains(&mark) && body.contains(&format!("`{}`", "12".repeat(32))), "{body}");
     }
 
     /// What the forge would cut is the end of the body, where the words on the journal are.
@@ -315,7 +328,7 @@ mod tests {
         task.proposal = Some(Proposal { title: long.clone(), body: long.clone() });
         task.plan = Some(long.clone());
         task.reviews = vec![Review { author: long.clone(), objects: true, text: long }; 100];
-        let head = JournalHead { entry: u64::MAX, hash: "ab".repeat(32) };
+        let head = JournalHead { entry: u64::MAX, hash: "ab".repeat(32), trail: Some(trail()) };
         task.publication = Some(Publication { head, worked_ms: u64::MAX });
         let body = task.pull_request_body(&"n1".parse().unwrap());
         assert!(body.len() <= MAX_BODY_BYTES, "{}", body.len());

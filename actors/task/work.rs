@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{InvalidName, Sha};
+use crate::trail::TrailHead;
 
 /// Where the work starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,26 @@ pub struct Produced {
     pub shown: String,
 }
 
+/// What became of a branch that an earlier owner of the task had pushed and opened no pull request of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Inherited {
+    /// The task goes on from it, on the base that it has.
+    Taken { commit: Sha, produced: Produced },
+    /// It can't be gone on from: the task begins anew.
+    Left { commit: Sha, why: String },
+}
+
+impl Inherited {
+    /// The work that the task goes on from.
+    pub fn taken(&self) -> Option<&Produced> {
+        match self {
+            Self::Taken { produced, .. } => Some(produced),
+            Self::Left { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     pub command: String,
@@ -152,6 +173,9 @@ pub struct JournalHead {
     pub entry: u64,
     /// In hexadecimal.
     pub hash: String,
+    /// Of the trail over the same entries; unknown where somebody names the entry alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<TrailHead>,
 }
 
 /// As it is handed to people, and taken from them: `<entry>:<hash>`.
@@ -170,6 +194,7 @@ impl std::str::FromStr for JournalHead {
             Some(Self {
                 entry: entry.parse().ok().filter(|entry| *entry > 0)?,
                 hash: Some(hash).filter(is_hash)?.to_ascii_lowercase(),
+                trail: None,
             })
         });
         read.ok_or_else(|| {

@@ -11,7 +11,9 @@ use super::PollerDeps;
 pub(super) enum NotAdmitted {
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    #[error("the token may read it but not push: it needs the permission contents: write")]
+    #[error(
+        "the token may read it but not push: it needs the permission contents: write, or a fork to push to (forge.fork)"
+    )]
     NoPush,
     #[error("it is archived: nothing can be pushed to it")]
     Archived,
@@ -19,7 +21,19 @@ pub(super) enum NotAdmitted {
     Claims(#[from] ClaimsError),
 }
 
-pub(super) async fn admit(deps: &PollerDeps, repo: &RepoId) -> Result<(), NotAdmitted> {
+impl NotAdmitted {
+    /// Whether it says nothing about the repository.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Forge(error) => error.is_retryable(),
+            Self::Claims(error) => matches!(error, ClaimsError::Unclear(_)),
+            Self::NoPush | Self::Archived => false,
+        }
+    }
+}
+
+/// Returns what most of the repository is written in.
+pub(super) async fn admit(deps: &PollerDeps, repo: &RepoId) -> Result<Option<String>, NotAdmitted> {
     let repository = deps.forge.repository(repo).await?;
     if repository.archived {
         return Err(NotAdmitted::Archived);
@@ -27,5 +41,6 @@ pub(super) async fn admit(deps: &PollerDeps, repo: &RepoId) -> Result<(), NotAdm
     if !repository.can_push {
         return Err(NotAdmitted::NoPush);
     }
-    Ok(deps.git.probe(repo, &deps.node).await?)
+    deps.git.probe(repo, &deps.node).await?;
+    Ok(repository.language)
 }

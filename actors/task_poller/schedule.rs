@@ -7,6 +7,39 @@ use tokio::time::Instant;
 /// A thing that fails is asked ever more seldom, but at least this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
+/// How much longer each pause is than the one before while nothing changes, as a fraction. More: what comes after a quiet
+/// while is found later. Less: a quiet repository is asked more often.
+const SLOWING: (u32, u32) = (3, 2);
+
+/// The time between two looks: short after a change, and ever longer while nothing changes.
+#[derive(Debug)]
+pub(super) struct Pace {
+    least: Duration,
+    slowest: Duration,
+    now: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(least: Duration, slowest: Duration) -> Self {
+        Self { least, slowest: slowest.max(least), now: least }
+    }
+
+    /// The time until the next look after one that has seen a change, or none.
+    pub(super) fn after(&mut self, is_changed: bool) -> Duration {
+        let (by, of) = SLOWING;
+        self.now = if is_changed { self.least } else { (self.now * by / of).min(self.slowest) };
+        self.now
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
+    pub(super) fn slowest(&self) -> Duration {
+        self.slowest
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Turn {
     not_before: Instant,
@@ -50,6 +83,14 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn it_slows_down_while_nothing_changes() {
+        let mut pace = Pace::new(MINUTE, 5 * MINUTE);
+        let seconds = [true, false, false, false, false, false, true, false];
+        let seconds = seconds.map(|is_changed| pace.after(is_changed).as_secs());
+        assert_eq!(seconds, [60, 90, 135, 202, 300, 300, 60, 90]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_request_at_a_time_and_not_before_it_is_allowed() {

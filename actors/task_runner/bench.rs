@@ -16,6 +16,7 @@ use crate::ports::model::ModelSelection;
 use crate::ports::sandbox::Sandboxes;
 use crate::reasoner_actor::{ModelChoice, Servers};
 use crate::supervisor::Inbox;
+use crate::swarm_actor::SwarmActor;
 use crate::task::life::{Limits, Task, worked};
 use crate::task::{NodeId, Rules, TaskEvent, TaskId};
 
@@ -69,6 +70,7 @@ pub struct Workbench {
     /// One permit for each task that may be worked on at once.
     pub places: Arc<Semaphore>,
     pub claims: Inbox<ClaimManager>,
+    pub swarm: Inbox<SwarmActor>,
     pub antennae: Inbox<Antennae>,
     pub escalations: Inbox<EscalationActor>,
 }

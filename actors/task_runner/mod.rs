@@ -25,9 +25,11 @@ use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::audit_logger::RecordError;
 use crate::ports::journal::{JournalError, Recorded};
+use crate::ports::swarm::Progress;
 use crate::reasoner_actor::ReasonerActor;
 use crate::sandbox_actor::SandboxActor;
 use crate::supervisor::Inbox;
+use crate::swarm_actor::Working;
 use crate::task::life::{Effect, Task, out_of_time};
 use crate::task::{TaskEvent, TaskId};
 use crate::task_supervisor::{Place, TaskOver, TaskSupervisor};
@@ -105,6 +107,7 @@ impl TaskRunner {
                 runner.worked = runner.worked.max(worked);
                 let (due, has_runner) = (task.phase.due_again(), task.phase.has_runner());
                 runner.task = Some(task);
+                runner.tell_progress();
                 match std::mem::take(&mut runner.is_taken_up) && has_runner {
                     // What is due begins when that is recorded.
                     true => runner.happened.push_front(TaskEvent::TakenUp),
@@ -155,6 +158,7 @@ impl TaskRunner {
                 let has_moved = due.is_some() || task.phase.is_resting();
                 info!(parent: &self.span, event = event.kind(), phase = task.phase.name());
                 self.task = Some(task);
+                self.tell_progress();
                 if has_moved {
                     self.carry_on(due, ctx);
                 }
@@ -172,6 +176,15 @@ impl TaskRunner {
                 self.stop_effect();
                 ctx.run_later(JOURNAL_PAUSE, Self::recover);
             }
+        }
+    }
+
+    /// For the other nodes' people. One that is lost is followed by the next.
+    fn tell_progress(&self) {
+        if let Some(Task { id, epoch, phase, steps, .. }) = &self.task {
+            let phase = phase.name().to_owned();
+            let progress = Progress { task: id.clone(), epoch: *epoch, phase, steps: *steps };
+            self.deps.bench.swarm.offer(Working(progress));
         }
     }
 

@@ -99,6 +99,7 @@ fn start(apiary: &Apiary, folder: &std::path::Path) -> Node {
         format!("forge.git_url={}", apiary.forge_url()),
         "forge.token=token".to_owned(),
         "forge.poll_interval=5s".to_owned(),
+        "forge.slowest_poll_interval=5s".to_owned(),
         "forge.repositories=[\"bench/idle\"]".to_owned(),
         format!("model.url={}", apiary.ollama_url()),
         "model.names=[\"scripted:latest\"]".to_owned(),

@@ -27,7 +27,7 @@ pub(crate) fn measure() -> Vec<Figure> {
         url: String::new(),
         updated_at: String::new(),
     };
-    conversation.record(&TaskEvent::Found { issue, branch: None, labelled_by: None });
+    conversation.record(&TaskEvent::Found { issue, branch: None, labelled_by: None, taken_over: None });
     conversation.record(&TaskEvent::PlanDrafted { plan: "1. Look.".into(), usage: usage() });
     conversation.record(&TaskEvent::PlanSettled { reviews: vec![] });
     for number in 1..=STEPS {

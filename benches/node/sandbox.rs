@@ -42,6 +42,7 @@ pub(crate) fn measure() -> Vec<Figure> {
             author_email: "bench@localhost".into(),
             allow_file: false,
             limits: GitLimits::default(),
+            forks: bzzz::forks::Forks::default(),
             secrets: bzzz::secrets::Secrets::default(),
         })
         .await

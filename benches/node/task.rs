@@ -90,6 +90,8 @@ fn settings(apiary: &Apiary, folder: &std::path::Path, tasks: &[TaskId]) -> Sett
             format!("forge.git_url={}", apiary.forge_url()),
             "forge.token=token".into(),
             "forge.poll_interval=5s".into(),
+            "forge.slowest_poll_interval=5s".into(),
+            "swarm.enabled=false".into(),
             "forge.write_interval=0s".into(),
             format!("forge.repositories=[{}]", repositories.join(", ")),
             format!("model.url={}", apiary.ollama_url()),

@@ -16,12 +16,13 @@ mod openai;
 mod reply;
 mod sandbox;
 mod secrets;
+mod swarm;
 mod text;
 
 /// A name, which is that of the target's folders, and what is tried.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("bundle_header", bundle_header),
     ("raw_diff", raw_diff),
     ("path_rules", path_rules),
@@ -31,6 +32,7 @@ pub const TARGETS: [Target; 9] = [
     ("model_reply", model_reply),
     ("model_stream", model_stream),
     ("secrets", secrets),
+    ("swarm_messages", swarm_messages),
 ];
 
 /// The beginning of a bundle that a sandbox made.
@@ -77,6 +79,11 @@ pub fn model_stream(bytes: &[u8]) {
 /// A text that is looked through for secrets. Bytes below 32 stand for parts of keys, see `secrets`.
 pub fn secrets(bytes: &[u8]) {
     secrets::hold(bytes);
+}
+
+/// What a peer sends. The first byte says what it is, see `swarm`.
+pub fn swarm_messages(bytes: &[u8]) {
+    swarm::hold(bytes);
 }
 
 /// The program of a target: libFuzzer's when it is built for that, else one that tries the files it is given.

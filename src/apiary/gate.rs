@@ -1,18 +1,21 @@
 //! What every request of a stand-in passes: its faults, and the log of what was asked and answered.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{Error, HttpResponse, web};
+use futures_util::{future, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::clock;
-use super::faults::{self, Faults};
+use super::faults::{self, Asked, Faults};
 
 /// The requests that a stand-in remembers. A test that makes more than this looks at the end of its story only.
 pub const MAX_LOGGED: usize = 20_000;
@@ -45,6 +48,8 @@ impl StandIn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedRequest {
     pub at: String,
+    /// The address that it came from.
+    pub client: Option<IpAddr>,
     pub method: String,
     /// Without the query.
     pub path: String,
@@ -107,10 +112,18 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
     value.and_then(|v| v.to_str().ok()).map(str::to_owned)
 }
 
+/// The whole body, which is there for whoever reads it next.
+async fn body_of(request: &mut ServiceRequest) -> Result<Bytes, Error> {
+    let body = request.extract::<Bytes>().await?;
+    let again = stream::once(future::ready(Ok(body.clone())));
+    request.set_payload(Payload::Stream { payload: Box::pin(again) });
+    Ok(body)
+}
+
 /// The outermost middleware of every stand-in.
 pub(crate) async fn pass(
     gate: web::Data<Gate>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
     if request.path().starts_with(CONTROL) {
@@ -118,6 +131,7 @@ pub(crate) async fn pass(
     }
     let mut entry = LoggedRequest {
         at: clock::now(),
+        client: request.peer_addr().map(|it| it.ip()),
         method: request.method().to_string(),
         path: request.path().to_owned(),
         query: request.query_string().to_owned(),
@@ -126,7 +140,12 @@ pub(crate) async fn pass(
         conditional: request.headers().contains_key("if-none-match"),
         encoding: encoding(request.headers()),
     };
-    let met = gate.faults.meet(&entry.method, &entry.path);
+    let body = match gate.faults.look_into_bodies() {
+        true => body_of(&mut request).await?,
+        false => Bytes::new(),
+    };
+    let LoggedRequest { client, ref method, ref path, .. } = entry;
+    let met = gate.faults.meet(&Asked { client, method, path, body: &body });
     entry.fault = met.name();
     let answered = faults::answer(gate.stand_in, met, request, next).await;
     entry.status = match &answered {

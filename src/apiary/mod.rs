@@ -30,7 +30,6 @@ mod options;
 mod server;
 mod store;
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -46,6 +45,8 @@ use hive::Hive;
 use n8n::N8n;
 use ollama::Ollama;
 use server::Servers;
+
+use crate::file_lock::LockedFile;
 
 /// What the servers share with the handle.
 pub(crate) struct Stand {
@@ -63,7 +64,7 @@ pub struct Apiary {
     git: Arc<Git>,
     servers: Option<Servers>,
     /// Held while the apiary runs: a second one on the same folder would overwrite this one's state.
-    lock: File,
+    lock: LockedFile,
 }
 
 impl Apiary {

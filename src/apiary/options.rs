@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ApiaryError;
 use super::ollama::ModelScript;
+use crate::file_lock::LockedFile;
 
 /// Where and as whom an apiary runs. [`ApiaryOptions::new`] gives every field but two a default.
 #[derive(Debug, Clone)]
@@ -53,12 +54,12 @@ impl ApiaryOptions {
 }
 
 /// Creates the folder and takes its lock, which ends with the returned file.
-pub(crate) fn take_state_dir(path: &Path) -> Result<File, ApiaryError> {
+pub(crate) fn take_state_dir(path: &Path) -> Result<LockedFile, ApiaryError> {
     let io = |source| ApiaryError::Io { path: path.to_owned(), source };
     fs::create_dir_all(path.join("repos")).map_err(io)?;
     let lock = File::create(path.join("lock")).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match LockedFile::take(lock) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(ApiaryError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(io(source)),
     }

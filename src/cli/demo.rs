@@ -26,7 +26,10 @@ pub(crate) struct DemoCommand {
     /// The model of that server
     #[arg(long, value_name = "NAME", requires = "ollama")]
     model: Option<String>,
-    /// Leave the stand-ins and the node up at the end, until Ctrl-C
+    /// How many nodes, each a process of its own, share the work; with more of them there are more issues
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    nodes: u8,
+    /// Leave the stand-ins and the nodes up at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
 }
@@ -37,7 +40,7 @@ impl DemoCommand {
         telemetry::init_to_file(&Log { format: LogFormat::Text, level: LogLevel::Info }, &log_file)?;
         let model =
             self.ollama.clone().zip(self.model.clone()).map(|(url, model)| ModelServer { url, model });
-        let options = DemoOptions { model, set: global.set.clone() };
+        let options = DemoOptions { nodes: self.nodes.into(), model, set: global.set.clone() };
         block_on(self.perform(folder, options)).context("the runtime can't be started")?
     }
 
@@ -47,40 +50,52 @@ impl DemoCommand {
             stage = Stage::set(folder, options) => stage?,
             () = signals.next() => return Ok(Exit::Failed),
         };
-        print(&format!("sandbox: {}\nmodel:   {}\n\n", stage.sandbox(), stage.model))?;
+        let nodes = match self.nodes {
+            1 => "1".to_owned(),
+            nodes => format!("{nodes}, each a process of `bzzz run`"),
+        };
+        print(&format!("sandbox: {}\nmodel:   {}\nnodes:   {nodes}\n\n", stage.sandbox(), stage.model))?;
         let mut screen = Screen::for_stdout();
+        let followed = async {
+            stage.start_nodes().await?;
+            watch(&mut stage, &mut screen).await
+        };
         let watched = tokio::select! {
-            board = watch(&mut stage, &mut screen) => Some(board),
+            board = followed => Some(board),
             () = signals.next() => None,
         };
         screen.end();
         let told = match watched {
             None => print("\ninterrupted\n").map(|()| Exit::Failed),
             Some(Err(error)) => Err(error.into()),
-            Some(Ok(board)) => self.tell(&stage, &board, &mut signals).await,
+            Some(Ok(board)) => self.tell(&mut stage, &board, &mut signals).await,
         };
         stage.strike().await;
         told
     }
 
-    async fn tell(&self, stage: &Stage, board: &Board, signals: &mut Signals) -> anyhow::Result<Exit> {
+    async fn tell(&self, stage: &mut Stage, board: &Board, signals: &mut Signals) -> anyhow::Result<Exit> {
         let report = Report::of(stage, board).await?;
         print(&shown(&report))?;
         if self.keep {
             print(&where_to_look(stage))?;
-            signals.next().await;
+            tokio::select! {
+                () = signals.next() => {}
+                error = stage.ended() => return Err(error.into()),
+            }
         }
         Ok(if report.all_succeeded() { Exit::Ok } else { Exit::Failed })
     }
 }
 
 fn shown(report: &Report) -> String {
-    let mut table = Table::new(["task", "state", "steps", "time", "checks", "pull request"]);
+    let mut table = Table::new(["task", "node", "state", "steps", "time", "checks", "pull request"]);
     for task in &report.tasks {
         let time = task.took_ms.map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1e3));
         let url = task.pull_request.clone().unwrap_or_else(|| "none".to_owned());
         table.row([
             task.id.to_string(),
+            task.node.map_or("-".to_owned(), |node| node.to_string()),
             task.state.clone(),
             task.steps.to_string(),
             time,
@@ -91,6 +106,9 @@ fn shown(report: &Report) -> String {
     let mut text = format!("\n{table}\n");
     if let Some((task, diff)) = &report.diff {
         text += &format!("The change for {task}:\n\n{}\n", first_lines(&printable(diff)));
+    }
+    if let Some(swarm) = &report.swarm {
+        text += &format!("swarm:   {swarm}\n");
     }
     text + &format!("journal: {} entries, verified\n", report.journal_entries)
 }
@@ -121,10 +139,30 @@ impl From<&DemoError> for Exit {
         match error {
             DemoError::Start(error) => error.into(),
             DemoError::Settings(_) => Self::Config,
-            DemoError::NodeFailed(_) => Self::CoreGaveUp,
-            DemoError::Folder(_) | DemoError::Apiary(_) | DemoError::Journal(_) | DemoError::Verify(_) => {
-                Self::Failed
+            // Of its own statuses these two tell what to do.
+            DemoError::NodeEnded { code: Some(code), .. } if *code == i32::from(Self::Config.status()) => {
+                Self::Config
             }
+            DemoError::NodeEnded { code: Some(code), .. }
+                if *code == i32::from(Self::Unavailable.status()) =>
+            {
+                Self::Unavailable
+            }
+            DemoError::NodeEnded { code: Some(code), .. }
+                if *code == i32::from(Self::CoreGaveUp.status()) =>
+            {
+                Self::CoreGaveUp
+            }
+            DemoError::NodeEnded { .. }
+            | DemoError::Folder(_)
+            | DemoError::Apiary(_)
+            | DemoError::Key(_)
+            | DemoError::Name(_)
+            | DemoError::Spawn { .. }
+            | DemoError::NoAddress(_)
+            | DemoError::Unopened(_)
+            | DemoError::Journal(_)
+            | DemoError::Verify(_) => Self::Failed,
         }
     }
 }

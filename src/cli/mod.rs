@@ -3,6 +3,7 @@
 
 mod apiary;
 mod audit;
+mod claims;
 mod config;
 #[cfg(feature = "crash-points")]
 mod crash;
@@ -10,11 +11,14 @@ mod demo;
 mod doctor;
 mod eval;
 pub mod exit;
+mod peers;
 mod run;
 mod sandbox;
+mod swarm;
 mod system;
 mod table;
 mod tasks;
+mod telling;
 mod watchdog;
 
 use std::ffi::OsString;
@@ -68,10 +72,10 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the node: watch the repositories and turn labelled issues into pull requests
-    Run,
+    Run(run::RunCommand),
     /// Look whether everything that a node needs is there, and say what to do where it is not
     Doctor,
-    /// Show the main job on stand-ins: three issues become three pull requests
+    /// Show the main job on stand-ins: issues become pull requests, by nodes that share them
     Demo(demo::DemoCommand),
     /// Let models work on issues whose solution is known, and tell how well they do
     Eval(eval::EvalCommand),
@@ -80,6 +84,13 @@ enum Command {
     /// Look at the tasks of this node
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
+    /// Show the other nodes, as the node of this machine sees them, and the addresses by which they reach it
+    Peers(peers::PeersCommand),
+    /// Prepare a swarm of nodes
+    #[command(subcommand)]
+    Swarm(swarm::SwarmCommand),
+    /// Show who holds which task, as the git server has it
+    Claims(claims::ClaimsCommand),
     /// Look into a sandbox of the node that runs on this machine
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -94,12 +105,15 @@ enum Command {
 impl Command {
     fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
-            Self::Run => run::run(global),
+            Self::Run(command) => run::run(command, global),
             Self::Doctor => doctor::run(global),
             Self::Demo(command) => command.run(global),
             Self::Eval(command) => command.run(global),
             Self::Apiary(command) => command.run(global),
             Self::Tasks(command) => command.run(global),
+            Self::Peers(command) => command.run(global),
+            Self::Swarm(command) => command.run(),
+            Self::Claims(command) => command.run(global),
             Self::Sandbox(command) => command.run(global),
             Self::Config(command) => command.run(global),
             Self::Audit(command) => command.run(global),
@@ -147,9 +161,15 @@ pub fn main() -> ExitCode {
 
 /// Writes a command's result. A reader that went away early (`| head`) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// The same of a command that goes on: whether anybody still reads.
+pub(crate) fn print_on(text: &str) -> anyhow::Result<bool> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

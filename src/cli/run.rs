@@ -1,6 +1,8 @@
 //! `bzzz run`: the node for real.
 
 use anyhow::Context;
+use clap::Args;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tracing::{error, info};
 
 use crate::git::GitSetupError;
@@ -13,10 +15,21 @@ use super::exit::Exit;
 use super::system::{Signals, block_on};
 use super::watchdog::Watchdog;
 
+#[derive(Debug, Args)]
+pub(crate) struct RunCommand {
+    /// Stop when the program that started this one has ended, however it ended: for `bzzz demo`
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
+}
+
 /// Watches the repositories and works on their tasks until it is stopped. The first Ctrl-C or SIGTERM lets tasks that
 /// are under way come to rest (`node.drain_grace`), the second stops at once; either way, unfinished tasks go on at the
 /// next start.
-pub(crate) fn run(global: &Global) -> anyhow::Result<Exit> {
+pub(crate) fn run(command: &RunCommand, global: &Global) -> anyhow::Result<Exit> {
+    if command.end_with_parent {
+        set_parent_process_death_signal(Some(Signal::TERM))
+            .context("the end of the parent can't be noticed")?;
+    }
     let loaded = global.load()?;
     let missing = loaded.missing_to_run();
     if !missing.is_empty() {
@@ -67,16 +80,20 @@ impl From<&StartError> for Exit {
         use bzzz_actors::ports::sandbox::SandboxError;
 
         use crate::journal::JournalOpenError;
+        use crate::swarm::SwarmSetupError;
         match error {
             StartError::Journal(JournalOpenError::Locked { .. }) => Self::TryLater,
             StartError::Journal(_)
             | StartError::Unread(_)
             | StartError::Folder { .. }
+            | StartError::Trail { .. }
             | StartError::Git(GitSetupError::Folder { .. }) => Self::Failed,
             StartError::Address(_) | StartError::Forge(_) | StartError::Git(GitSetupError::Address(_)) => {
                 Self::Config
             }
             StartError::Sandbox(SandboxError::Misconfigured(_)) => Self::Config,
+            StartError::Swarm(SwarmSetupError::Identity(_) | SwarmSetupError::Gossip(_)) => Self::Failed,
+            StartError::Swarm(_) => Self::Config,
             StartError::Git(_) | StartError::Sandbox(_) => Self::Unavailable,
         }
     }

@@ -18,6 +18,7 @@ pub enum Screen {
 }
 
 pub struct Bars {
+    lines: MultiProgress,
     tasks: Vec<ProgressBar>,
     all: ProgressBar,
 }
@@ -25,7 +26,10 @@ pub struct Bars {
 impl Screen {
     pub fn for_stdout() -> Self {
         match io::stdout().is_terminal() {
-            true => Self::Terminal(Bars { tasks: Vec::new(), all: ProgressBar::hidden() }),
+            true => {
+                let (lines, all) = (MultiProgress::new(), ProgressBar::hidden());
+                Self::Terminal(Bars { lines, tasks: Vec::new(), all })
+            }
             false => Self::Plain(Vec::new()),
         }
     }
@@ -35,6 +39,15 @@ impl Screen {
             Self::Terminal(bars) => bars.show(board),
             Self::Plain(shown) => show_plain(shown, board),
         }
+    }
+
+    /// A line that stays.
+    pub fn say(&self, line: &str) {
+        // A reader that went away is no reason to stop the work.
+        let _ = match self {
+            Self::Terminal(bars) => bars.lines.println(line),
+            Self::Plain(_) => writeln!(io::stdout(), "{line}"),
+        };
     }
 
     /// Leaves the last state on the terminal, and the cursor below it.
@@ -53,7 +66,7 @@ impl Bars {
             self.begin(board);
         }
         for (bar, entry) in self.tasks.iter().zip(board.entries()) {
-            bar.set_message(printable(&entry.line()).replace('\n', " "));
+            bar.set_message(printable(&board.line(entry)).replace('\n', " "));
             if entry.is_over() {
                 bar.abandon();
             }
@@ -62,19 +75,18 @@ impl Bars {
     }
 
     fn begin(&mut self, board: &Board) {
-        let lines = MultiProgress::new();
         let style = |template: &str| {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
         };
-        let width = board.entries().iter().map(|entry| entry.task.id.to_string().len()).max().unwrap_or(0);
+        let width = board.entries().iter().map(|entry| entry.id.to_string().len()).max().unwrap_or(0);
         for entry in board.entries() {
-            let bar = lines.add(ProgressBar::new_spinner());
+            let bar = self.lines.add(ProgressBar::new_spinner());
             bar.set_style(style("{spinner} {prefix} {wide_msg}"));
-            bar.set_prefix(format!("{:<width$}", entry.task.id.to_string()));
+            bar.set_prefix(format!("{:<width$}", entry.id.to_string()));
             bar.enable_steady_tick(TICK);
             self.tasks.push(bar);
         }
-        self.all = lines.add(ProgressBar::new(board.entries().len() as u64));
+        self.all = self.lines.add(ProgressBar::new(board.entries().len() as u64));
         self.all.set_style(style("  {bar:30} {pos}/{len} done, {elapsed}"));
         self.all.enable_steady_tick(TICK);
     }
@@ -85,10 +97,10 @@ fn show_plain(shown: &mut Vec<String>, board: &Board) {
     shown.resize(board.entries().len(), String::new());
     let mut out = io::stdout().lock();
     for (last, entry) in shown.iter_mut().zip(board.entries()) {
-        let line = printable(&entry.line()).replace('\n', " ").trim_end().to_owned();
+        let line = printable(&board.line(entry)).replace('\n', " ").trim_end().to_owned();
         if *last != line {
             // A reader that went away is no reason to stop the work.
-            let _ = writeln!(out, "{}  {line}", entry.task.id);
+            let _ = writeln!(out, "{}  {line}", entry.id);
             *last = line;
         }
     }

@@ -19,7 +19,7 @@ use super::results::Outcome;
 use crate::apiary::forge::NewRepository;
 use crate::apiary::ollama::ModelScript;
 use crate::apiary::{Apiary, ApiaryError, ApiaryOptions};
-use crate::demo::Board;
+use crate::demo::{Board, BoardEntry};
 use crate::node::{RunningNode, StartError};
 use crate::settings::{Settings, SettingsErrors, Sources};
 
@@ -113,11 +113,13 @@ fn settings_for(
         "forge.label_setters=[]".to_owned(),
         format!("forge.task_label={}", label::TASK),
         "forge.poll_interval=5s".to_owned(),
+        "forge.slowest_poll_interval=5s".to_owned(),
         "forge.write_interval=0s".to_owned(),
         "hive.url=".to_owned(),
         "hive.key=".to_owned(),
         "hive.key_file=".to_owned(),
         "escalation.webhook_url=".to_owned(),
+        "swarm.enabled=false".to_owned(),
         format!("model.names=[{:?}]", model.name),
         "model.route=[]".to_owned(),
         "model.selection_url=".to_owned(),
@@ -151,7 +153,7 @@ impl Arena {
         match Self::begin(sources, &model, cases, jobs, &data_dir, &apiary).await {
             Ok((node, judge, cases)) => {
                 let tasks: Vec<TaskId> = cases.iter().map(|(task, _)| task.clone()).collect();
-                let (board, told) = (Board::new(&tasks), Vec::new());
+                let (board, told) = (Board::new(&tasks, 1), Vec::new());
                 Ok(Self { node, apiary, judge, model, cases, board, told, data_dir, _folder: folder })
             }
             Err(error) => {
@@ -185,7 +187,7 @@ impl Arena {
     pub async fn next(&mut self) -> Result<Option<Outcome>, EvalError> {
         let mut news = self.node.node().log.subscribe();
         loop {
-            self.board.catch_up(&self.history().await?);
+            self.board.catch_up(0, &self.history().await?);
             if let Some(outcome) = self.untold().await? {
                 return Ok(Some(outcome));
             }
@@ -214,9 +216,9 @@ impl Arena {
 
     async fn untold(&mut self) -> Result<Option<Outcome>, EvalError> {
         let is_new = |id: &TaskId| !self.told.contains(id);
-        let over = self.board.entries().iter().find(|entry| entry.is_over() && is_new(&entry.task.id));
-        let Some(entry) = over else { return Ok(None) };
-        let (task, took_ms) = (entry.task.clone(), entry.took_ms().unwrap_or_default());
+        let over = self.board.entries().iter().find(|entry| entry.is_over() && is_new(&entry.id));
+        let Some((_, life)) = over.and_then(BoardEntry::holder) else { return Ok(None) };
+        let (task, took_ms) = (life.task.clone(), life.took_ms().unwrap_or_default());
         let Some((_, case)) = self.cases.iter().find(|(id, _)| *id == task.id) else { return Ok(None) };
         let verdict = self.verdict(&task, case).await?;
         let events = self.node.journal.events_of(&task.id, Seq::default()).await?;

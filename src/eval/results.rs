@@ -1,6 +1,6 @@
 //! What came of each case with each model: a file with a line of JSON for each, to which lines are only ever added.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arena::ModelUnderTest;
 use super::case::{Case, Difficulty};
+use crate::file_lock::LockedFile;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
@@ -49,7 +50,7 @@ pub struct Outcome {
 
 pub struct Results {
     path: PathBuf,
-    file: File,
+    file: LockedFile,
     outcomes: Vec<Outcome>,
 }
 
@@ -60,9 +61,9 @@ impl Results {
         let unusable = |source| ResultsError::Unusable { path: path.to_owned(), source };
         let mut open = OpenOptions::new();
         let file = open.create(true).append(true).open(path).map_err(unusable)?;
-        if file.try_lock().is_err() {
+        let Ok(file) = LockedFile::take(file) else {
             return Err(ResultsError::Locked { path: path.to_owned() });
-        }
+        };
         let bytes = fs::read(path).map_err(unusable)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let (lines, cut) = bytes.split_at(whole);
@@ -104,7 +105,7 @@ impl Results {
         let unusable = |source| ResultsError::Unusable { path: self.path.clone(), source };
         let mut line = serde_json::to_string(&outcome).map_err(|error| unusable(error.into()))?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(unusable)?;
+        (&*self.file).write_all(line.as_bytes()).map_err(unusable)?;
         self.file.sync_data().map_err(unusable)?;
         self.outcomes.push(outcome);
         Ok(())

@@ -98,7 +98,12 @@ impl Import<'_> {
     pub(super) async fn take(&self, bundle: &WorkBundle) -> Result<ImportedTree, CodeError> {
         let (header, pack) = self.open(&bundle.file)?;
         self.index(pack).await?;
-        let tree = self.tree_of(&header.tip).await?;
+        self.take_commit(&header.tip).await
+    }
+
+    /// Checks the tree of a commit that is in the throw-away repository.
+    pub(super) async fn take_commit(&self, tip: &Sha) -> Result<ImportedTree, CodeError> {
+        let tree = self.tree_of(tip).await?;
         let entries = self.entries(&tree).await?;
         let changes = self.changes(&tree).await?;
         changes::check_shape(&changes, self.limits).map_err(refused)?;

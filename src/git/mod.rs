@@ -13,6 +13,7 @@ mod contents;
 mod failure;
 mod home;
 mod import;
+mod inherit;
 mod lease_record;
 mod leases;
 mod left_overs;
@@ -20,6 +21,7 @@ mod lfs;
 mod limits;
 mod mirror;
 mod names;
+mod namespaces;
 mod objects;
 mod options;
 mod paths;
@@ -27,6 +29,7 @@ mod porcelain;
 mod program;
 mod remote;
 mod secret_check;
+mod shown;
 mod store;
 mod swap;
 #[cfg(test)]
@@ -38,7 +41,7 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, SeenLease, Swap};
-use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
+use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree, Pushed};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::{Base, NodeId, PathPattern, RepoId, Sha, TaskId};
 use tokio::sync::Mutex;
@@ -49,9 +52,11 @@ use command::Run;
 use home::{Home, Locks};
 pub use limits::GitLimits;
 use mirror::Mirrors;
+use names::ClaimsAt;
 pub use options::GitOptions;
 use program::Program;
 use remote::Remote;
+pub use shown::ShownClaim;
 
 /// Older ones lack checks of what they are given, and options that are used here.
 const OLDEST_GIT: (u32, u32) = (2, 39);
@@ -79,6 +84,7 @@ pub struct Git {
     /// The claims' repository is being tidied.
     tidying: Arc<AtomicBool>,
     unreadable_leases: leases::UnreadableLeases,
+    namespaces: namespaces::Namespaces,
 }
 
 impl Git {
@@ -104,7 +110,15 @@ impl Git {
             claims_lock: Mutex::default(),
             tidying: Arc::default(),
             unreadable_leases: leases::UnreadableLeases::default(),
+            namespaces: namespaces::Namespaces::default(),
         })
+    }
+}
+
+impl Git {
+    fn claims_at(&self, repo: &RepoId) -> ClaimsAt {
+        let fork = self.options.forks.of(repo);
+        fork.map_or_else(|| ClaimsAt::itself(repo), |fork| ClaimsAt::elsewhere(repo, &fork.claims))
     }
 }
 
@@ -163,6 +177,20 @@ impl Code for Git {
         self.import_into_store(task, base, bundle, paths).await
     }
 
+    async fn pushed(&self, task: &TaskId, newest: &Base) -> Result<Option<Pushed>, CodeError> {
+        self.pushed_branch(task, newest).await
+    }
+
+    async fn inherit(
+        &self,
+        task: &TaskId,
+        base: &Sha,
+        pushed: &Sha,
+        paths: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError> {
+        self.inherit_branch(task, base, pushed, paths).await
+    }
+
     async fn commit(&self, task: &TaskId, base: &Sha, tree: &Sha, message: &str) -> Result<Sha, CodeError> {
         let _one_at_a_time = self.task_locks.lock(task).await;
         self.commit_tree(task, base, tree, &self.options.secrets.redacted(message)).await
@@ -184,7 +212,15 @@ impl Claims for Git {
     }
 
     async fn list(&self, repo: &RepoId) -> Result<Vec<(u64, Sha)>, ClaimsError> {
-        self.server_claims(repo).await
+        let mut claims: Vec<_> =
+            self.server_claims(repo).await?.into_iter().map(|(_, number, sha)| (number, sha)).collect();
+        claims.sort();
+        claims.dedup_by_key(|(number, _)| *number);
+        Ok(claims)
+    }
+
+    async fn read_all(&self, repo: &RepoId, numbers: &[u64]) -> Result<Vec<(u64, SeenLease)>, ClaimsError> {
+        self.read_leases(repo, numbers).await
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::limits::GitLimits;
+use crate::forks::Forks;
 use crate::secrets::Secrets;
 
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct GitOptions {
     pub author_email: String,
     /// Accepts a `file://` address: bare repositories in a folder of this machine.
     pub allow_file: bool,
+    /// Repositories whose branches and claims are elsewhere.
+    pub forks: Forks,
     pub limits: GitLimits,
     /// What no work and no message may hold.
     pub secrets: Secrets,

@@ -33,23 +33,38 @@ impl Git {
         let folder = self.home.work_folder().map_err(disk_error)?;
         let repository = folder.path().join("import.git");
         init_borrowing(&self.program, &repository, &mirror.path.join("objects")).await?;
-        let import = Import {
+        let import = self.import_in(repository, base, paths);
+        let imported = import.take(&bundle).await?;
+        self.keep(task, &import).await?;
+        Ok(imported)
+    }
+
+    /// An import whose objects are in `repository`.
+    pub(super) fn import_in<'a>(
+        &'a self,
+        repository: PathBuf,
+        base: &'a Sha,
+        paths: &'a [PathPattern],
+    ) -> Import<'a> {
+        Import {
             program: &self.program,
             limits: &self.options.limits,
             secrets: &self.options.secrets,
             base,
             paths,
             repository,
-        };
-        let imported = import.take(&bundle).await?;
+        }
+    }
+
+    /// Takes what was imported into the task's store.
+    pub(super) async fn keep(&self, task: &TaskId, import: &Import<'_>) -> Result<(), CodeError> {
         self.open_store(task).await?;
         let packs = import.repository.join("objects/pack");
-        keep_packs(&packs, &self.home.store(task).join("objects/pack")).map_err(disk_error)?;
-        Ok(imported)
+        keep_packs(&packs, &self.home.store(task).join("objects/pack")).map_err(disk_error)
     }
 
     /// Makes the task's store when it is missing.
-    async fn open_store(&self, task: &TaskId) -> Result<PathBuf, CodeError> {
+    pub(super) async fn open_store(&self, task: &TaskId) -> Result<PathBuf, CodeError> {
         let store = self.home.store(task);
         if !store.exists() {
             let folder = self.home.work_folder().map_err(disk_error)?;

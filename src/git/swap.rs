@@ -11,15 +11,15 @@ use super::Git;
 use super::command::{Output, Run};
 use super::home::as_alternate;
 use super::leases::claims_error;
-use super::names::{branch_ref, claim_ref, probe_ref};
+use super::names::{ClaimsAt, Namespace, branch_ref};
 use super::porcelain::{self, Said};
 
 /// One reference of a push; `to` is `None` where it is deleted.
 #[derive(Debug, Clone)]
-struct Move {
-    name: String,
-    from: Option<Sha>,
-    to: Option<Sha>,
+pub(super) struct Move {
+    pub(super) name: String,
+    pub(super) from: Option<Sha>,
+    pub(super) to: Option<Sha>,
 }
 
 impl Move {
@@ -34,7 +34,7 @@ impl Move {
 
 /// How a push that reached the server ended.
 #[derive(Debug, PartialEq, Eq)]
-enum Pushed {
+pub(super) enum Pushed {
     Done,
     Lost,
     Forbidden(String),
@@ -48,37 +48,94 @@ impl Git {
         to: &Sha,
         branch: Option<&BranchUpdate>,
     ) -> Result<Swap, ClaimsError> {
-        let claim = Move { name: claim_ref(task), from: from.cloned(), to: Some(to.clone()) };
-        let mut run = Run::new("push").timeout(self.options.limits.claim_timeout);
+        let namespace = match from {
+            Some(_) => self.namespaces.of_claim(task),
+            None => self.namespaces.of(&task.repo),
+        };
+        let at = self.claims_at(&task.repo);
+        let claim =
+            Move { name: at.claim(namespace, task.number), from: from.cloned(), to: Some(to.clone()) };
         let mut moves = vec![claim.clone()];
-        let _mirror;
+        let (mut run, mut _mirror) = (self.small_push(), None);
         if let Some(BranchUpdate { from, to }) = branch {
-            moves.push(Move { name: branch_ref(task), from: from.clone(), to: Some(to.clone()) });
-            // The lease commit lies in the claims' repository, the work in the task's, its base in the mirror.
-            _mirror = self.mirrors.hold(&task.repo).await;
-            let objects = self.home.store(task).join("objects");
-            run = run
-                .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", as_alternate(&objects))
-                .timeout(self.options.limits.publish_timeout);
+            let branch = Move { name: branch_ref(task), from: from.clone(), to: Some(to.clone()) };
+            if let Some(fork) = self.options.forks.of(&task.repo) {
+                match self.swap_branch_of_fork(task, &fork.branches, &at, &claim, &branch).await? {
+                    Swap::Done => {}
+                    Swap::Refused => return Ok(Swap::Refused),
+                }
+            } else {
+                moves.push(branch);
+                _mirror = Some(self.mirrors.hold(&task.repo).await);
+                run = self.work_push(task);
+            }
         }
-        match self.push(&task.repo, run, &moves).await? {
+        let swap = match self.push(&at.repo, run, &moves).await? {
+            Pushed::Done => Swap::Done,
+            refused => self.after_refusal(&at.repo, &claim, refused).await?,
+        };
+        if swap == Swap::Done && from.is_none() && !self.stays_made(task, namespace, to, claim.name).await? {
+            return Ok(Swap::Refused);
+        }
+        Ok(swap)
+    }
+
+    /// One push can't move references of two repositories. The branch goes first: a claim that says that its work is
+    /// published is true then, whenever the node goes down. What keeps a stale owner's work off the branch is the look at
+    /// the claim before, and that the branch is where it was seen.
+    async fn swap_branch_of_fork(
+        &self,
+        task: &TaskId,
+        fork: &RepoId,
+        at: &ClaimsAt,
+        claim: &Move,
+        branch: &Move,
+    ) -> Result<Swap, ClaimsError> {
+        let now = self.server_refs(&at.repo, &[&claim.name]).await?.pop().map(|(_, sha)| sha);
+        if now == claim.to {
+            return Ok(Swap::Done);
+        }
+        if now != claim.from {
+            return Ok(Swap::Refused);
+        }
+        let _mirror = self.mirrors.hold(&task.repo).await;
+        match self.push(fork, self.work_push(task), std::slice::from_ref(branch)).await? {
             Pushed::Done => Ok(Swap::Done),
-            refused => self.after_refusal(&task.repo, &claim, refused).await,
+            refused => self.after_refusal(fork, branch, refused).await,
         }
+    }
+
+    /// The lease commit lies in the claims' repository, the work in the task's, its base in the mirror.
+    fn work_push(&self, task: &TaskId) -> Run {
+        let objects = self.home.store(task).join("objects");
+        self.small_push()
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", as_alternate(&objects))
+            .timeout(self.options.limits.publish_timeout)
+    }
+
+    pub(super) fn small_push(&self) -> Run {
+        Run::new("push").timeout(self.options.limits.claim_timeout)
     }
 
     pub(super) async fn delete_claim(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
-        let claim = Move { name: claim_ref(task), from: Some(from.clone()), to: None };
-        let run = Run::new("push").timeout(self.options.limits.claim_timeout);
-        match self.push(&task.repo, run, std::slice::from_ref(&claim)).await? {
+        let at = self.claims_at(&task.repo);
+        let name = at.claim(self.namespaces.of_claim(task), task.number);
+        let claim = Move { name, from: Some(from.clone()), to: None };
+        match self.push(&at.repo, self.small_push(), std::slice::from_ref(&claim)).await? {
             Pushed::Done => Ok(Swap::Done),
-            refused => self.after_refusal(&task.repo, &claim, refused).await,
+            refused => self.after_refusal(&at.repo, &claim, refused).await,
         }
     }
 
-    pub(super) async fn probe_server(&self, repo: &RepoId, node: &NodeId) -> Result<(), ClaimsError> {
+    /// Creates, moves and deletes a reference of this node's in the namespace.
+    pub(super) async fn probe_at(
+        &self,
+        at: &ClaimsAt,
+        node: &NodeId,
+        namespace: Namespace,
+    ) -> Result<(), ClaimsError> {
         let claims = self.claims_repository().await?;
-        let name = probe_ref(node);
+        let (repo, name) = (&at.repo, at.probe(namespace, node));
         let left_over = self.server_refs(repo, &[&name]).await?.pop().map(|(_, sha)| sha);
         let message = |n: u8| format!("A probe of the node {node}, step {n}\n").into_bytes();
         let first = self.commit_empty(&claims, None, message(1)).await?;
@@ -87,8 +144,7 @@ impl Git {
             [(left_over, Some(first.clone())), (Some(first), Some(second.clone())), (Some(second), None)];
         for (from, to) in steps {
             let step = Move { name: name.clone(), from, to };
-            let run = Run::new("push").timeout(self.options.limits.claim_timeout);
-            let outcome = match self.push(repo, run, std::slice::from_ref(&step)).await? {
+            let outcome = match self.push(repo, self.small_push(), std::slice::from_ref(&step)).await? {
                 Pushed::Done => Swap::Done,
                 refused => self.after_refusal(repo, &step, refused).await?,
             };
@@ -101,7 +157,7 @@ impl Git {
         Ok(())
     }
 
-    async fn push(&self, repo: &RepoId, run: Run, moves: &[Move]) -> Result<Pushed, ClaimsError> {
+    pub(super) async fn push(&self, repo: &RepoId, run: Run, moves: &[Move]) -> Result<Pushed, ClaimsError> {
         let claims = self.claims_repository().await?;
         let run = run
             .in_repository(&claims)

@@ -48,6 +48,8 @@ impl From<WireRun> for CiCheck {
     fn from(run: WireRun) -> Self {
         let state = match (run.status.as_deref(), run.conclusion.as_deref()) {
             (Some("completed"), Some("success" | "neutral" | "skipped")) => CiState::Passed,
+            // Of somebody's first pull request: it begins when a maintainer lets it.
+            (Some("completed"), Some("action_required")) => CiState::Pending,
             (Some("completed"), _) => CiState::Failed,
             _ => CiState::Pending,
         };

@@ -1,6 +1,6 @@
 //! An issue's comments, labels and assignees. Every write leaves the same state however often it is made.
 
-use bzzz_actors::ports::forge::{Comment, ForgeError};
+use bzzz_actors::ports::forge::{Comment, ForgeError, comment_marker};
 use bzzz_actors::task::TaskId;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ pub(super) async fn put_comment(
     marker: &str,
     body: &str,
 ) -> Result<(), ForgeError> {
-    let marker = format!("<!-- bzzz:{marker} -->");
+    let marker = comment_marker(marker);
     let body = outgoing_body(body, &format!("\n\n{marker}"));
     let comments = all_comments(api, task).await?;
     // At the end only: the text before it may quote any marker.

@@ -29,6 +29,7 @@ use bzzz_actors::task::{Issue, RepoId, Sha, TaskId};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+use crate::forks::{Fork, Forks};
 use crate::http::SetupError;
 use crate::secrets::Secrets;
 use api::{Api, Call};
@@ -46,6 +47,8 @@ pub struct GitHubOptions {
     pub write_interval: Duration,
     /// Where the listings' validators are kept; `None` keeps them in memory only.
     pub listing_file: Option<PathBuf>,
+    /// Repositories that the account may not push to, and from where it asks them for pulls.
+    pub forks: Forks,
     /// What no text that goes out may hold.
     pub secrets: Secrets,
 }
@@ -55,6 +58,7 @@ pub struct GitHub {
     api: Api,
     listings: ListingCache,
     login: OnceCell<String>,
+    forks: Forks,
     secrets: Secrets,
     /// The repositories that refused a draft: not asked for another one while the node runs.
     without_drafts: Mutex<HashSet<RepoId>>,
@@ -68,7 +72,7 @@ impl GitHub {
             Api::new(&options.api_url, &options.token, options.request_timeout, options.write_interval)?;
         let listings = ListingCache::open(options.listing_file, &options.token);
         let (login, without_drafts) = Default::default();
-        Ok(Self { api, listings, login, secrets: options.secrets, without_drafts })
+        Ok(Self { api, listings, login, forks: options.forks, secrets: options.secrets, without_drafts })
     }
 
     /// A token's account never changes: it is asked for once.
@@ -80,19 +84,72 @@ impl GitHub {
         });
         Ok(login.await?)
     }
+
+    async fn known_repository(&self, repo: &RepoId) -> Result<(Call, WireRepository), ForgeError> {
+        let call = Call::new(format!("get repository {repo}"), "metadata: read");
+        let route = self.api.route(&["repos", repo.owner(), repo.name()], &[]);
+        let reply = self.api.get(&call, &route, None).await?;
+        let repository = reply.parse(&call)?;
+        Ok((call, repository))
+    }
+
+    /// Whether branches of `fork` can be pushed, and become pull requests.
+    async fn check_fork(&self, fork: &Fork) -> Result<(), ForgeError> {
+        let Fork { name, branches, .. } = fork;
+        let (call, found) = self.known_repository(branches).await?;
+        let is_fork = found.is_fork_of(name);
+        let found = found.into_repository(branches);
+        let problem = match (is_fork, found.archived, found.can_push) {
+            (false, ..) => format!("it is no fork of {name}: name one in forge.fork"),
+            (_, true, _) => "it is archived: nothing can be pushed to it".to_owned(),
+            (.., false) => {
+                "the token may not push to it: it needs the permission contents: write there".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(ForgeError::Unsuitable { call: call.name, problem })
+    }
+
+    /// Whoever works from outside may not sort a repository's issues: that does no harm.
+    fn unless_outside(&self, repo: &RepoId, sorted: Result<(), ForgeError>) -> Result<(), ForgeError> {
+        match sorted {
+            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. }))
+                if self.forks.of(repo).is_some() =>
+            {
+                tracing::debug!(%repo, %error, "left as it is");
+                Ok(())
+            }
+            other => other,
+        }
+    }
 }
 
 #[async_trait]
 impl Forge for GitHub {
+    fn may_label(&self, repo: &RepoId) -> bool {
+        self.forks.of(repo).is_none()
+    }
+
     async fn login(&self) -> Result<String, ForgeError> {
         Ok(self.known_login().await?.to_owned())
     }
 
     async fn repository(&self, repo: &RepoId) -> Result<Repository, ForgeError> {
-        let call = Call::new(format!("get repository {repo}"), "metadata: read");
-        let route = self.api.route(&["repos", repo.owner(), repo.name()], &[]);
-        let reply = self.api.get(&call, &route, None).await?;
-        Ok(reply.parse::<WireRepository>(&call)?.into_repository(repo))
+        let (call, repository) = self.known_repository(repo).await?;
+        let repository = repository.into_repository(repo);
+        if let Some(fork) = self.forks.kept_in(repo) {
+            // Its own issues and the other one's would have the same branches.
+            let problem =
+                format!("it is the fork that {} is worked on from: it can't be watched as well", fork.name);
+            return Err(ForgeError::Unsuitable { call: call.name, problem });
+        }
+        match self.forks.of(repo) {
+            Some(fork) => {
+                self.check_fork(fork).await?;
+                Ok(Repository { can_push: true, ..repository })
+            }
+            None => Ok(repository),
+        }
     }
 
     async fn open_issues(&self, repo: &RepoId, label: &str) -> Result<IssueList, ForgeError> {
@@ -128,14 +185,17 @@ impl Forge for GitHub {
 
     async fn change_labels(&self, task: &TaskId, add: &[&str], remove: &[&str]) -> Result<(), ForgeError> {
         let current = self.issue(task).await?.labels;
-        conversation::change_labels(&self.api, task, &current, add, remove).await
+        let changed = conversation::change_labels(&self.api, task, &current, add, remove).await;
+        self.unless_outside(&task.repo, changed)
     }
 
     async fn assign(&self, task: &TaskId) -> Result<(), ForgeError> {
-        conversation::assign(&self.api, self.known_login().await?, task).await
+        let assigned = conversation::assign(&self.api, self.known_login().await?, task).await;
+        self.unless_outside(&task.repo, assigned)
     }
 
     async fn find_pull_request(&self, repo: &RepoId, head: &str) -> Result<Option<PullRequest>, ForgeError> {
+        let head = pulls::Head { repo: self.forks.branches(repo), branch: head };
         pulls::find(&self.api, repo, head, pulls::Which::All).await
     }
 
@@ -149,12 +209,13 @@ impl Forge for GitHub {
             body: self.secrets.redacted(&pull_request.body),
             ..pull_request.clone()
         };
-        pulls::open(&self.api, repo, &clean, &self.without_drafts).await
+        pulls::open(&self.api, repo, self.forks.branches(repo), &clean, &self.without_drafts).await
     }
 
     async fn assign_pull_request(&self, repo: &RepoId, number: u64, login: &str) -> Result<(), ForgeError> {
         // To this interface it is an issue too.
-        conversation::assign(&self.api, login, &TaskId::new(repo.clone(), number)).await
+        let assigned = conversation::assign(&self.api, login, &TaskId::new(repo.clone(), number)).await;
+        self.unless_outside(repo, assigned)
     }
 
     async fn pull_request(&self, repo: &RepoId, number: u64) -> Result<PullRequest, ForgeError> {

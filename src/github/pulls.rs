@@ -22,15 +22,23 @@ pub(super) enum Which {
     All,
 }
 
-/// The newest one from `branch` of the same repository.
+/// A branch that is to be pulled, of the repository itself or of a fork.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) repo: &'a RepoId,
+    pub(super) branch: &'a str,
+}
+
+/// The newest one from `head`.
 pub(super) async fn find(
     api: &Api,
     repo: &RepoId,
-    branch: &str,
+    head: Head<'_>,
     which: Which,
 ) -> Result<Option<PullRequest>, ForgeError> {
+    let Head { repo: from, branch } = head;
     let call = Call::new(format!("find the pull request of {branch} in {repo}"), "pull requests: read");
-    let head = format!("{}:{branch}", repo.owner());
+    let head = format!("{}:{branch}", from.owner());
     let state = match which {
         Which::Open => "open",
         Which::All => "all",
@@ -44,24 +52,25 @@ pub(super) async fn find(
     ];
     let reply = api.get(&call, &pulls_route(api, repo, &[], &query), None).await?;
     let found: Vec<WirePullRequest> = reply.parse(&call)?;
-    let ours = found.into_iter().filter(|pull| pull.is_from(repo, branch));
+    let ours = found.into_iter().filter(|pull| pull.is_from(from, branch));
     Ok(ours.map(WirePullRequest::into_pull_request).max_by_key(|pull| pull.number))
 }
 
-/// `without_drafts`: the repositories that are known to refuse them, as GitHub does for private ones of some plans.
+/// From a branch of `from`. `without_drafts`: the repositories that are known to refuse them, as GitHub does for private ones of some plans.
 pub(super) async fn open(
     api: &Api,
     repo: &RepoId,
+    from: &RepoId,
     new: &NewPullRequest,
     without_drafts: &Mutex<HashSet<RepoId>>,
 ) -> Result<PullRequest, ForgeError> {
     // Nothing that is done under the lock can leave the set half changed.
     let known = || without_drafts.lock().unwrap_or_else(PoisonError::into_inner);
     let draft = new.draft && !known().contains(repo);
-    match open_as(api, repo, new, draft).await {
+    match open_as(api, repo, from, new, draft).await {
         Err(ForgeError::Invalid { message, .. }) if draft && refuses_drafts(&message) => {
             known().insert(repo.clone());
-            open_as(api, repo, new, false).await
+            open_as(api, repo, from, new, false).await
         }
         other => other,
     }
@@ -76,22 +85,29 @@ fn refuses_drafts(message: &str) -> bool {
 async fn open_as(
     api: &Api,
     repo: &RepoId,
+    from: &RepoId,
     new: &NewPullRequest,
     draft: bool,
 ) -> Result<PullRequest, ForgeError> {
     let call = Call::new(format!("open a pull request from {} in {repo}", new.head), "pull requests: write");
-    let body = json!({
+    let mut body = json!({
         "title": outgoing_title(&new.title),
         "body": outgoing_body(&new.body, ""),
         "head": new.head,
         "base": new.base,
         "draft": draft,
     });
+    if !from.is_same(repo) {
+        body["head"] = json!(format!("{}:{}", from.owner(), new.head));
+        // Where one owner has both, the owner does not say which is meant.
+        body["head_repo"] = json!(from.name());
+    }
     match api.post(&call, &pulls_route(api, repo, &[], &[]), &body).await {
         Ok(reply) => Ok(reply.parse::<WirePullRequest>(&call)?.into_pull_request()),
         // Most often because there is one already; the words that say so may have been lost on the way.
         Err(error @ ForgeError::Invalid { .. }) => {
-            find(api, repo, &new.head, Which::Open).await?.ok_or(error)
+            let head = Head { repo: from, branch: &new.head };
+            find(api, repo, head, Which::Open).await?.ok_or(error)
         }
         Err(error) => Err(error),
     }

@@ -1,5 +1,6 @@
 //! The adapter against a server that answers exactly as told.
 
+mod forks;
 mod trust;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use bzzz_actors::task::{RepoId, TaskId};
 use serde_json::json;
 
 use super::{GitHub, GitHubOptions};
+use crate::forks::Forks;
 use crate::http::canned::{Answer, Canned};
 use crate::secrets::Secrets;
 
@@ -32,6 +34,7 @@ fn forge_at(api_url: &str, token: &str, listing_file: Option<&Path>) -> GitHub {
         request_timeout: Duration::from_secs(5),
         write_interval: Duration::ZERO,
         listing_file: listing_file.map(Path::to_owned),
+        forks: Forks::default(),
         secrets: secrets(),
     })
     .unwrap()
@@ -180,6 +183,7 @@ async fn a_stalled_answer_ends_at_the_time_limit() {
         request_timeout: Duration::from_millis(200),
         write_interval: Duration::ZERO,
         listing_file: None,
+        forks: Forks::default(),
         secrets: secrets(),
     })
     .unwrap();
@@ -414,6 +418,7 @@ fn options_that_would_lose_the_token_are_refused() {
         request_timeout: Duration::from_secs(1),
         write_interval: Duration::ZERO,
         listing_file: None,
+        forks: Forks::default(),
         secrets: secrets(),
     };
     assert!(GitHub::new(options("http://forge.example", "t")).is_err());

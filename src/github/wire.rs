@@ -23,7 +23,23 @@ pub(super) struct WireRepository {
     default_branch: Option<String>,
     #[serde(default)]
     archived: bool,
+    language: Option<String>,
     permissions: Option<WirePermissions>,
+    fork: Option<bool>,
+    /// What it was forked from, and where that comes from in the end.
+    parent: Option<WireNamed>,
+    source: Option<WireNamed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireNamed {
+    full_name: String,
+}
+
+impl WireNamed {
+    fn is(&self, repo: &RepoId) -> bool {
+        self.full_name.eq_ignore_ascii_case(&repo.to_string())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,12 +49,20 @@ struct WirePermissions {
 }
 
 impl WireRepository {
+    /// As far as the forge says.
+    pub(super) fn is_fork_of(&self, repo: &RepoId) -> bool {
+        let mut origins = [&self.parent, &self.source].into_iter().flatten().peekable();
+        let is_any = origins.peek().is_none() || origins.any(|it| it.is(repo));
+        self.fork != Some(false) && is_any
+    }
+
     pub(super) fn into_repository(self, asked: &RepoId) -> Repository {
         Repository {
             id: self.full_name.parse().unwrap_or_else(|_| asked.clone()),
             default_branch: self.default_branch.unwrap_or_else(|| "main".to_owned()),
             can_push: self.permissions.is_some_and(|p| p.push),
             archived: self.archived,
+            language: self.language.map(|language| printable(&language)),
         }
     }
 }
@@ -134,6 +158,7 @@ pub(super) struct WirePullRequest {
     html_url: String,
     state: String,
     merged_at: Option<String>,
+    closed_at: Option<String>,
     #[serde(default)]
     merged: bool,
     head: WireHead,
@@ -145,19 +170,13 @@ struct WireHead {
     branch: String,
     sha: String,
     /// Null when the fork was deleted.
-    repo: Option<WireHeadRepository>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireHeadRepository {
-    full_name: String,
+    repo: Option<WireNamed>,
 }
 
 impl WirePullRequest {
-    /// Whether it asks for `branch` of `repo` itself: a server that does not know the filter lists all of them.
+    /// Whether it asks for `branch` of `repo`: a server that does not know the filter lists all of them.
     pub(super) fn is_from(&self, repo: &RepoId, branch: &str) -> bool {
-        let of_repo = |head: &WireHeadRepository| head.full_name.eq_ignore_ascii_case(&repo.to_string());
-        self.head.branch == branch && self.head.repo.as_ref().is_some_and(of_repo)
+        self.head.branch == branch && self.head.repo.as_ref().is_some_and(|head| head.is(repo))
     }
 
     pub(super) fn into_pull_request(self) -> PullRequest {
@@ -172,6 +191,7 @@ impl WirePullRequest {
             head: self.head.branch,
             head_sha: self.head.sha,
             state,
+            ended_at: self.closed_at.or(self.merged_at),
         }
     }
 }

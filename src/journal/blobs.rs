@@ -1,13 +1,14 @@
 //! Bytes too long for an event, each in a file named by its hash: `blobs/ab/cdef…`. A file that is there under its name
 //! is whole: it is written elsewhere, synced, then moved there.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bzzz_actors::ports::journal::JournalError;
 use bzzz_actors::task::BlobRef;
+
+use crate::folder;
 
 #[derive(Debug, Clone)]
 pub(super) struct Blobs {
@@ -21,8 +22,8 @@ impl Blobs {
 
     /// Makes the folders and throws away what a crash left half written.
     pub(super) fn prepare(&self) -> io::Result<()> {
-        make_folder(&self.root)?;
-        make_folder(&self.unfinished())?;
+        folder::make(&self.root)?;
+        folder::make(&self.unfinished())?;
         for left_over in fs::read_dir(self.unfinished())? {
             fs::remove_file(left_over?.path())?;
         }
@@ -57,13 +58,13 @@ impl Blobs {
             self.write(&path, bytes).map_err(unavailable)?;
         }
         // Also when it was there: the crash may have come between its move and this.
-        path.parent().map_or(Ok(()), sync_folder).map_err(unavailable)?;
+        path.parent().map_or(Ok(()), folder::sync).map_err(unavailable)?;
         Ok(blob)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if let Some(folder) = path.parent() {
-            make_folder(folder)?;
+            folder::make(folder)?;
         }
         let mut file = tempfile::NamedTempFile::new_in(self.unfinished())?;
         file.write_all(bytes)?;
@@ -110,22 +111,4 @@ impl Blobs {
             Err(error) => Err::<(), io::Error>(error).map_err(|error| format!("blob {}: {error}", blob.0)),
         }
     }
-}
-
-/// Makes a folder, for the node's user only, whose existence survives a crash.
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.map_or(Ok(()), make_folder)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
-        _ => {}
-    }
-    parent.map_or(Ok(()), sync_folder)
-}
-
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

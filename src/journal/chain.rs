@@ -7,10 +7,15 @@
 //! and when they were (`settled_at_ms`, `dropped_why`). Whoever removes the last entries, or writes all hashes anew from some place on, is found only by comparing
 //! the head with one that was kept elsewhere, such as in a pull request.
 
-use bzzz_actors::ports::journal::{Entry, Recorded, Seq};
+use bzzz_actors::ports::journal::{Entry, NodeEvent, Recorded, Seq};
 use bzzz_actors::task::{Epoch, InvalidName, NodeId, TaskEvent, TaskId};
+use bzzz_actors::trail::canonical;
 use rusqlite::Row;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use super::reader::{Logged, LoggedEvent};
+use crate::trail::MAX_BLOCK_BYTES;
 
 /// The version of the canonical text.
 const VERSION: u32 = 1;
@@ -28,7 +33,7 @@ impl Hash {
 }
 
 /// The last entry so far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) seq: u64,
     pub(super) hash: Hash,
@@ -83,20 +88,46 @@ impl RawEntry {
         entry: &Entry,
         notices: &[NoticeText],
     ) -> Result<Self, serde_json::Error> {
-        let event = serde_json::to_value(&entry.event)?;
+        let Entry { task, epoch, event, .. } = entry;
+        let value = serde_json::to_value(event)?;
+        Ok(Self::chained(head, at_ms, node, task.to_string(), epoch.0, event.kind(), &value, notices))
+    }
+
+    /// The same for what is of no task.
+    pub(super) fn next_of_node(
+        head: Head,
+        at_ms: u64,
+        node: &NodeId,
+        event: &NodeEvent,
+    ) -> Result<Self, serde_json::Error> {
+        let value = serde_json::to_value(event)?;
+        Ok(Self::chained(head, at_ms, node, String::new(), 0, event.kind(), &value, &[]))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn chained(
+        head: Head,
+        at_ms: u64,
+        node: &NodeId,
+        task: String,
+        epoch: u64,
+        kind: &str,
+        event: &Value,
+        notices: &[NoticeText],
+    ) -> Self {
         let mut raw = Self {
             seq: head.seq + 1,
             at_ms,
             node: node.to_string(),
-            task: entry.task.to_string(),
-            epoch: entry.epoch.0,
-            kind: entry.event.kind().to_owned(),
+            task,
+            epoch,
+            kind: kind.to_owned(),
             body: canonical(event.get("body").unwrap_or(&Value::Null)),
             notices: hash_of_notices(notices),
             hash: Hash::NONE,
         };
         raw.hash = raw.hash_after(head.hash);
-        Ok(raw)
+        raw
     }
 
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -126,12 +157,33 @@ impl RawEntry {
 
     /// The canonical text. The body stands in it as it is stored, so that no change of it passes.
     fn text(&self) -> String {
-        let Self { seq, at_ms, epoch, body, .. } = self;
-        let [kind, node, task] = [&self.kind, &self.node, &self.task].map(|text| json!(text).to_string());
+        self.text_with(&self.body)
+    }
+
+    fn text_with(&self, body: &str) -> String {
+        let Self { seq, at_ms, epoch, .. } = self;
+        let [kind, node] = [&self.kind, &self.node].map(|text| json!(text).to_string());
+        let task = if self.is_of_node() { Value::Null } else { json!(self.task) };
         let notices = json!(self.notices.map(Hash::to_hex));
         format!(
             r#"{{"at":{at_ms},"body":{body},"epoch":{epoch},"kind":{kind},"node":{node},"notices":{notices},"seq":{seq},"task":{task},"v":{VERSION}}}"#
         )
+    }
+
+    /// The entry as it stands in the trail: the canonical text, but for a body that is longer than a block may be, which
+    /// its hash stands for.
+    pub(super) fn block(&self) -> String {
+        let text = self.text();
+        if text.len() <= MAX_BLOCK_BYTES {
+            return text;
+        }
+        let (hash, bytes) = (blake3::hash(self.body.as_bytes()).to_hex(), self.body.len());
+        self.text_with(&format!(r#"{{"blake3":"{hash}","bytes":{bytes}}}"#))
+    }
+
+    /// The canonical text, with the hash beside it.
+    pub(super) fn line(&self) -> String {
+        format!(r#"{{"hash":"{}","entry":{}}}"#, self.hash.to_hex(), self.text())
     }
 
     pub(super) fn recorded(&self) -> Result<Recorded, Unreadable> {
@@ -144,27 +196,38 @@ impl RawEntry {
         })
     }
 
+    /// Of no task.
+    pub(super) fn is_of_node(&self) -> bool {
+        self.task.is_empty()
+    }
+
+    /// What is recorded of no task.
+    pub(super) fn node_event(&self) -> Result<NodeEvent, serde_json::Error> {
+        self.read()
+    }
+
+    pub(super) fn logged(&self) -> Result<Logged, Unreadable> {
+        let what = match self.is_of_node() {
+            true => LoggedEvent::OfNode(self.node_event()?),
+            false => LoggedEvent::OfTask {
+                task: self.task.parse()?,
+                epoch: Epoch(self.epoch),
+                event: self.event()?,
+            },
+        };
+        Ok(Logged { seq: Seq(self.seq), at_ms: self.at_ms, hash: self.hash.to_hex(), what })
+    }
+
     fn event(&self) -> Result<TaskEvent, serde_json::Error> {
+        self.read()
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         let mut event = json!({ "kind": self.kind });
         if self.body != "null" {
             event["body"] = serde_json::from_str(&self.body)?;
         }
         serde_json::from_value(event)
-    }
-}
-
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            let field = |(name, value): (&String, &Value)| format!("{}:{}", json!(name), canonical(value));
-            format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
-        }
-        leaf => leaf.to_string(),
     }
 }
 
@@ -189,15 +252,6 @@ mod tests {
         let text = r#"{"at":1700000000000,"body":{"problem":"ü\n","what":"a \"push\""},"epoch":2,"kind":"stalled","node":"bee-1","notices":"22de7fc4281883474d0ada35ccaad4d8a858e205f73dcb76ae7098af902c889d","seq":1,"task":"acme/rocket#7","v":1}"#;
         assert_eq!(raw.text(), text);
         assert_eq!(raw.hash.to_hex(), "beeee9d40f818ade49e31eefaed41bc5870d60ca73749cb6de3d0fdf16d19d00");
-    }
-
-    #[test]
-    fn the_text_is_json_with_its_keys_in_order() {
-        let value = json!({ "b": [1, { "z": null, "é": true, "a": "\u{1}" }], "a": {}, "\u{1f600}": 0, "\u{fb33}": 1 });
-        assert_eq!(
-            canonical(&value),
-            "{\"a\":{},\"b\":[1,{\"a\":\"\\u0001\",\"z\":null,\"é\":true}],\"\u{1f600}\":0,\"\u{fb33}\":1}"
-        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use bzzz_actors::ports::journal::{JournalError, Seq};
 use rusqlite::ErrorCode;
 
+use crate::trail::KeyError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum JournalOpenError {
     #[error("{}: can't be used as the data folder: {source}", path.display())]
@@ -24,11 +26,22 @@ pub enum JournalOpenError {
         path.display()
     )]
     NewerFormat { path: PathBuf, found: i64, known: i64 },
+    #[error("{}: the journal has the format of an older bzzz: start a node with it once, which adds what it lacks", path.display())]
+    OlderFormat { path: PathBuf },
     #[error("{}: is not the journal of a node; it was not touched: move it away, or name another data folder", path.display())]
     NotAJournal { path: PathBuf },
     /// Nothing was repaired or thrown away.
     #[error("{}: the journal is damaged: {why}; restore the data folder from a copy", path.display())]
     Damaged { path: PathBuf, why: String },
+    /// Nothing was repaired or thrown away.
+    #[error(
+        "{}: tampered or lost: {why}; bring the data folder back as it was when it was last used, or move it away whole and \
+         start as a new node",
+        path.display()
+    )]
+    Tampered { path: PathBuf, why: String },
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The disk is full, does not read, or is not writable.
     #[error("{}: the journal can't be opened: {why}", path.display())]
     Unavailable { path: PathBuf, why: String },

@@ -15,7 +15,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::JournalOpenError;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
+/// The last one without a trail.
+const FORMAT_WITHOUT_TRAIL: i64 = 1;
 /// "Bzzz" in ASCII.
 const APPLICATION_ID: i64 = 0x427a_7a7a;
 /// How long a connection waits for another one's lock. Only a person's own tool on the file makes it wait at all.
@@ -56,6 +58,32 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_waiting ON outbox (lane, id) WHERE settled_at_ms IS NULL;
 ";
 
+/// What the trail is, and what is known of other nodes'.
+const TRAIL_SCHEMA: &str = "
+CREATE TABLE segments (
+    number      INTEGER PRIMARY KEY,
+    key         BLOB    NOT NULL CHECK (length(key) = 32),
+    header      TEXT    NOT NULL,
+    first_entry INTEGER NOT NULL,
+    length      INTEGER NOT NULL,
+    root        BLOB    NOT NULL CHECK (length(root) = 32),
+    signature   BLOB    NOT NULL CHECK (length(signature) = 64)
+) STRICT;
+CREATE TRIGGER segments_only_grow BEFORE UPDATE ON segments
+    WHEN NEW.number IS NOT OLD.number OR NEW.key IS NOT OLD.key OR NEW.header IS NOT OLD.header
+        OR NEW.first_entry IS NOT OLD.first_entry OR NEW.length < OLD.length
+    BEGIN SELECT RAISE(ABORT, 'the trail is append-only: a segment only grows'); END;
+CREATE TRIGGER segments_are_not_removed BEFORE DELETE ON segments
+    BEGIN SELECT RAISE(ABORT, 'the trail is append-only: no segment is removed'); END;
+
+CREATE TABLE witnessed (
+    peer            TEXT    PRIMARY KEY,
+    head            TEXT    NOT NULL,
+    at_ms           INTEGER NOT NULL,
+    contradicted_by TEXT
+) STRICT;
+";
+
 pub(super) fn file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("journal.db")
 }
@@ -67,8 +95,10 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, JournalOpenError>
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     made.map_err(|source| JournalOpenError::Folder { path: path.to_owned(), source })?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    if !is_journal(&connection, path)? {
-        create(&mut connection).map_err(failed)?;
+    match format_of(&connection, path)? {
+        None => create(&mut connection, &[SCHEMA, TRAIL_SCHEMA]).map_err(failed)?,
+        Some(FORMAT_WITHOUT_TRAIL) => create(&mut connection, &[TRAIL_SCHEMA]).map_err(failed)?,
+        Some(_) => {}
     }
     // FULL syncs at each commit; fullfsync makes that reach the disk on macOS too.
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
@@ -83,9 +113,10 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, JournalOpenError> 
         return Err(JournalOpenError::Missing { path: path.to_owned() });
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    match is_journal(&connection, path)? {
-        true => Ok(connection),
-        false => Err(JournalOpenError::Missing { path: path.to_owned() }),
+    match format_of(&connection, path)? {
+        Some(FORMAT) => Ok(connection),
+        Some(_) => Err(JournalOpenError::OlderFormat { path: path.to_owned() }),
+        None => Err(JournalOpenError::Missing { path: path.to_owned() }),
     }
 }
 
@@ -102,8 +133,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, JournalOpenError
     set_up().map_err(|error| JournalOpenError::of(path, &error))
 }
 
-/// Whether the file is a journal that this version can use; false if it is empty.
-fn is_journal(connection: &Connection, path: &Path) -> Result<bool, JournalOpenError> {
+/// The format of a journal that this version can use; `None` if the file is empty.
+fn format_of(connection: &Connection, path: &Path) -> Result<Option<i64>, JournalOpenError> {
     let failed = |error: rusqlite::Error| JournalOpenError::of(path, &error);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application_id = pragma("application_id").map_err(failed)?;
@@ -111,7 +142,7 @@ fn is_journal(connection: &Connection, path: &Path) -> Result<bool, JournalOpenE
     let count = "SELECT count(*) FROM sqlite_schema";
     let tables: i64 = connection.query_row(count, [], |row| row.get(0)).map_err(failed)?;
     if (application_id, format, tables) == (0, 0, 0) {
-        return Ok(false);
+        return Ok(None);
     }
     if application_id != APPLICATION_ID {
         return Err(JournalOpenError::NotAJournal { path: path.to_owned() });
@@ -119,21 +150,31 @@ fn is_journal(connection: &Connection, path: &Path) -> Result<bool, JournalOpenE
     if format > FORMAT {
         return Err(JournalOpenError::NewerFormat { path: path.to_owned(), found: format, known: FORMAT });
     }
-    Ok(true)
+    Ok(Some(format))
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Makes these tables, of a journal or of what it lacks.
+fn create(connection: &mut Connection, schemas: &[&str]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(SCHEMA)?;
+    schemas.iter().try_for_each(|schema| transaction.execute_batch(schema))?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
 }
 
-/// What differs from the tables, indexes and triggers that [`SCHEMA`] makes, the first of it.
+/// What somebody puts out of the way to edit the trail's record.
+#[cfg(test)]
+pub(super) fn make_triggers_again(connection: &Connection) {
+    let start = TRAIL_SCHEMA.find("CREATE TRIGGER").unwrap();
+    let end = TRAIL_SCHEMA.find("CREATE TABLE witnessed").unwrap();
+    connection.execute_batch(&TRAIL_SCHEMA[start..end]).unwrap();
+}
+
+/// What differs from the tables, indexes and triggers that this version makes, the first of it.
 pub(super) fn find_difference(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let made = Connection::open_in_memory()?;
     made.execute_batch(SCHEMA)?;
+    made.execute_batch(TRAIL_SCHEMA)?;
     let [expected, found] = [objects(&made)?, objects(connection)?];
     let difference = expected.symmetric_difference(&found).next();
     Ok(difference.map(|(kind, name, _)| format!("its {kind} {name} is not as bzzz made it")))

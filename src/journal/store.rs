@@ -1,33 +1,68 @@
 //! The one connection that writes. It lives on a thread of its own (`writer`), and every change is one transaction.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, Recorded, Seq};
+use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, NodeEvent, Recorded, Seq, Witnessed};
 use bzzz_actors::task::{Lane, NodeId, Notice};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
 use tracing::warn;
 
 use super::chain::{Head, NoticeText, RawEntry};
 use super::error::{JournalOpenError, journal_error};
-use super::{schema, verify, wal};
+use super::segments::{Ledger, Pen};
+use super::trail_check::{self, Found};
+use super::verify::Checked;
+use super::{schema, verify, wal, witnesses};
+use crate::trail::AuditKeys;
+use crate::trail::inspection::State;
 
 pub(super) struct Store {
     connection: Connection,
     path: PathBuf,
     node: NodeId,
+    pen: Arc<Pen>,
     /// `None` after a change that failed: what the file holds then is read, not assumed.
-    head: Option<Head>,
+    end: Option<End>,
+    /// As it was before that change.
+    before: Option<End>,
+}
+
+/// Where the journal ends: the last entry, and the trail over all of them.
+#[derive(Clone)]
+struct End {
+    head: Head,
+    ledger: Ledger,
+}
+
+impl End {
+    fn add(&mut self, raw: &RawEntry) {
+        self.head = raw.head();
+        self.ledger.add(raw);
+    }
+}
+
+/// A journal that is what was recorded.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    /// Of an unfinished batch, which were thrown away.
+    pub(super) cut_bytes: u64,
+    /// The segments of the trail, with what their files are. Without one in a journal that just began.
+    pub(super) segments: Vec<Found>,
+    pub(super) keys: Arc<AuditKeys>,
 }
 
 impl Store {
-    /// Refuses a file in which an entry is not what was recorded, or is hidden from those who look for it.
-    /// Calls `see` for each entry. Returns also how many bytes of an unfinished batch were thrown away.
+    /// Refuses a file in which an entry is not what was recorded, or is hidden from those who look for it, and one that the
+    /// trail contradicts. Calls `see` for each entry. `segment_blocks` are those of a segment of the trail.
     pub(super) fn open(
         data_dir: &Path,
         node: NodeId,
+        segment_blocks: u64,
         mut see: impl FnMut(&RawEntry),
-    ) -> Result<(Self, u64), JournalOpenError> {
+    ) -> Result<Opened, JournalOpenError> {
         let path = schema::file_in(data_dir);
         let damaged = |why: String| JournalOpenError::Damaged { path: path.clone(), why };
         let unavailable = |error: std::io::Error| JournalOpenError::Unavailable {
@@ -38,13 +73,13 @@ impl Store {
         if let Some(why) = rest.damage() {
             return Err(damaged(why));
         }
-        let connection = schema::open_to_write(&path)?;
+        let mut connection = schema::open_to_write(&path)?;
         let beside = schema::open_to_read(&path)?;
-        let checked = verify::entries_with(&connection, beside, |raw| {
+        let checked = verify::entries_with(&connection, beside, data_dir, |raw| {
             see(raw);
             Ok(())
         });
-        let head = checked.map_err(|wrong| damaged(wrong.place_and_why()))?;
+        let Checked { head, segments } = checked.map_err(|wrong| damaged(wrong.place_and_why()))?;
         if rest.bytes > 0 {
             let (cut_bytes, last) = (rest.bytes, head.seq);
             warn!(
@@ -55,26 +90,44 @@ impl Store {
             let truncate = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             truncate.map_err(|error| JournalOpenError::of(&path, &error))?;
         }
-        Ok((Self { connection, path, node, head: Some(head) }, rest.bytes))
+        // What an earlier life wrote last may not be on the disk yet, if that was killed: the trail is never ahead of it.
+        for file in [path.clone(), wal::beside(&path)] {
+            match File::open(&file).and_then(|file| file.sync_all()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unavailable(error)),
+                _ => {}
+            }
+        }
+        let keys = match segments.first() {
+            Some(first) => AuditKeys::load(data_dir, &first.segment.key)?,
+            None => AuditKeys::load_or_make(data_dir)?,
+        };
+        let keys = Arc::new(keys);
+        let pen = Arc::new(Pen { keys: keys.clone(), node: node.to_string(), limit: segment_blocks });
+        let failed = |error: rusqlite::Error| JournalOpenError::of(&path, &error);
+        let (ledger, segments) = match segments.last() {
+            Some(last) => (Ledger::resume(pen.clone(), last.segment.clone(), last.peaks.clone()), segments),
+            None => {
+                let ledger = Ledger::begin(pen.clone(), keys.network(data_dir)?);
+                let ledger = begin_trail(&mut connection, ledger).map_err(failed)?;
+                (ledger, trail_check::at_the_beginning(&connection, data_dir).map_err(failed)?)
+            }
+        };
+        refuse_contradictions(&path, &segments)?;
+        let store = Self { connection, path, node, pen, end: Some(End { head, ledger }), before: None };
+        Ok(Opened { store, cut_bytes: rest.bytes, segments, keys })
     }
 
     /// All entries or none.
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<Vec<Recorded>, JournalError> {
-        let head = self.head.take();
-        let appended = in_transaction(&mut self.connection, |transaction| {
-            let mut head = match head {
-                Some(head) => head,
-                None => last(transaction)?,
-            };
-            let mut inserts = Inserts::prepare(transaction)?;
+        self.change(|end, node, inserts| {
             let at_ms = now_ms();
             let mut recorded = Vec::with_capacity(entries.len());
             for entry in entries {
                 let notices = entry.notices.iter().map(text_of).collect::<Result<Vec<_>, _>>();
                 let notices = notices.map_err(to_sql_failure)?;
-                let raw = RawEntry::next(head, at_ms, &self.node, entry, &notices).map_err(to_sql_failure)?;
+                let raw = RawEntry::next(end.head, at_ms, node, entry, &notices).map_err(to_sql_failure)?;
                 inserts.insert(&raw, &notices)?;
-                head = raw.head();
+                end.add(&raw);
                 recorded.push(Recorded {
                     seq: Seq(raw.seq),
                     at_ms,
@@ -83,11 +136,46 @@ impl Store {
                     event: entry.event.clone(),
                 });
             }
-            Ok((head, recorded))
+            Ok(recorded)
+        })
+    }
+
+    /// What is of no task.
+    pub(super) fn note(&mut self, event: &NodeEvent) -> Result<Seq, JournalError> {
+        self.change(|end, node, inserts| {
+            let raw = RawEntry::next_of_node(end.head, now_ms(), node, event).map_err(to_sql_failure)?;
+            inserts.insert(&raw, &[])?;
+            end.add(&raw);
+            Ok(Seq(raw.seq))
+        })
+    }
+
+    /// Adds entries, and with them what the trail is then.
+    fn change<T>(
+        &mut self,
+        add: impl FnOnce(&mut End, &NodeId, &mut Inserts<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        let (end, node, pen) = (self.end.take(), &self.node, &self.pen);
+        if end.is_some() {
+            self.before.clone_from(&end);
+        }
+        let before = &self.before;
+        let changed = in_transaction(&mut self.connection, |transaction| {
+            let mut end = match end {
+                Some(end) => end,
+                None => last(transaction, before.as_ref(), pen)?,
+            };
+            let added = add(&mut end, node, &mut Inserts::prepare(transaction)?)?;
+            end.ledger.write(transaction)?;
+            Ok((end, added))
         });
-        let (head, recorded) = appended.map_err(|error| journal_error(&self.path, &error))?;
-        self.head = Some(head);
-        Ok(recorded)
+        let (end, added) = changed.map_err(|error| journal_error(&self.path, &error))?;
+        self.end = Some(end);
+        Ok(added)
+    }
+
+    pub(super) fn witness(&mut self, witnessed: &Witnessed) -> Result<(), JournalError> {
+        witnesses::keep(&self.connection, witnessed).map_err(|error| journal_error(&self.path, &error))
     }
 
     /// Settling what is settled already changes nothing.
@@ -135,6 +223,24 @@ impl Store {
     }
 }
 
+fn refuse_contradictions(path: &Path, segments: &[Found]) -> Result<(), JournalOpenError> {
+    for Found { segment, state, .. } in segments {
+        match state {
+            State::Ahead { .. } | State::Contradicts { .. } => {
+                let why = trail_check::text_of(segment, state);
+                return Err(JournalOpenError::Tampered { path: path.to_owned(), why });
+            }
+            // The journal has all of it: what can't be read is written anew.
+            State::Whole
+            | State::Archived { .. }
+            | State::Behind { .. }
+            | State::Damaged { .. }
+            | State::Unreadable { .. } => {}
+        }
+    }
+    Ok(())
+}
+
 /// A transaction that is rolled back when `change` or its own commit fails.
 fn in_transaction<T>(
     connection: &mut Connection,
@@ -146,10 +252,29 @@ fn in_transaction<T>(
     Ok(changed)
 }
 
-fn last(connection: &Connection) -> rusqlite::Result<Head> {
+/// `before` is where it ended once; it mostly still does, and the last segment need not be read.
+fn last(connection: &Connection, before: Option<&End>, pen: &Arc<Pen>) -> rusqlite::Result<End> {
     let query = format!("SELECT {} FROM events ORDER BY seq DESC LIMIT 1", RawEntry::COLUMNS);
     let last = connection.query_row(&query, [], RawEntry::from_row).optional()?;
-    Ok(last.map_or(Head::EMPTY, |entry| entry.head()))
+    let head = last.map_or(Head::EMPTY, |entry| entry.head());
+    if let Some(before) = before.filter(|before| before.head == head) {
+        return Ok(before.clone());
+    }
+    let ledger = Ledger::load(connection, pen.clone())?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(End { head, ledger })
+}
+
+/// The trail of a journal that just began, or of one that a version without trails wrote.
+fn begin_trail(connection: &mut Connection, mut ledger: Ledger) -> rusqlite::Result<Ledger> {
+    in_transaction(connection, |transaction| {
+        let query = format!("SELECT {} FROM events ORDER BY seq", RawEntry::COLUMNS);
+        let mut entries = transaction.prepare(&query)?;
+        for raw in entries.query_map([], RawEntry::from_row)? {
+            ledger.add(&raw?);
+        }
+        ledger.write(transaction)?;
+        Ok(ledger)
+    })
 }
 
 /// The statements of a batch, prepared once for it.

@@ -1,15 +1,18 @@
 //! Each adapter from its section of the settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::hive::Hive;
 use bzzz_actors::ports::model::{Model, ModelSelection};
+use bzzz_actors::ports::swarm::{Alone, Swarm};
 use bzzz_actors::reasoner_actor::ModelServer;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::configure::as_usize;
+use crate::forks::Forks;
 use crate::git::{Git, GitLimits, GitOptions, GitSetupError};
 use crate::github::{GitHub, GitHubOptions};
 use crate::hive::{HiveClient, HiveOptions};
@@ -21,6 +24,7 @@ use crate::ollama::{Ollama, OllamaOptions};
 use crate::openai::{OpenAi, OpenAiOptions};
 use crate::secrets::Secrets;
 use crate::settings::{self, HttpUrl, Provider, Secret, Settings};
+use crate::swarm::{Libp2p, Options, Prover, SwarmSetupError};
 
 /// The file in the data folder that remembers the listings' validators.
 const LISTING_FILE: &str = "listings.json";
@@ -33,6 +37,7 @@ pub(super) fn forge(settings: &Settings) -> Result<GitHub, SetupError> {
         request_timeout: forge.request_timeout.get(),
         write_interval: forge.write_interval.get(),
         listing_file: Some(settings.node.data_dir.join(LISTING_FILE)),
+        forks: Forks::new(&forge.fork),
         secrets: secrets(settings),
     })
 }
@@ -46,6 +51,7 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
         author_name: forge.commit_name.clone(),
         author_email: forge.commit_email.clone(),
         allow_file: false,
+        forks: Forks::new(&forge.fork),
         limits: GitLimits {
             bundle_bytes: settings.sandbox.export_cap.bytes(),
             allowed_sensitive: settings.task.allowed_paths.clone(),
@@ -54,6 +60,13 @@ pub(super) async fn git(settings: &Settings) -> Result<Git, GitSetupError> {
         secrets: secrets(settings),
     })
     .await
+}
+
+/// For a look at the server, with what it needs in `folder`: the data folder may be a running node's.
+pub(crate) async fn claims_reader(settings: &Settings, folder: &Path) -> Result<Git, GitSetupError> {
+    let mut settings = settings.clone();
+    settings.node.data_dir = folder.to_owned();
+    git(&settings).await
 }
 
 /// The one of the section itself, and those beside it.
@@ -122,7 +135,7 @@ pub(crate) fn temp_folder(settings: &Settings) -> PathBuf {
     settings.node.data_dir.join("tmp")
 }
 
-pub(super) fn hive(settings: &Settings) -> Result<Option<Arc<dyn Hive>>, SetupError> {
+pub(crate) fn hive(settings: &Settings) -> Result<Option<Arc<dyn Hive>>, SetupError> {
     let hive = &settings.hive;
     let Some(url) = &hive.url else { return Ok(None) };
     let client = HiveClient::new(HiveOptions {
@@ -143,6 +156,20 @@ pub(super) fn webhook(settings: &Settings) -> Result<Option<Arc<dyn Escalations>
         request_timeout: escalation.request_timeout.get(),
     })?;
     Ok(Some(Arc::new(webhook)))
+}
+
+/// The other nodes, and the addresses by which they reach this one. Without a swarm there are none.
+pub(super) type Others = (Arc<dyn Swarm>, Option<watch::Receiver<Vec<String>>>);
+
+/// `prover`: of this node's audit trail, for its peers.
+pub(super) fn swarm(settings: &Settings, prover: Option<Arc<dyn Prover>>) -> Result<Others, SwarmSetupError> {
+    if !settings.swarm.enabled {
+        return Ok((Arc::new(Alone), None));
+    }
+    let options = Options::of_settings(&settings.node.data_dir, &settings.swarm)?;
+    let network = Libp2p::new(Options { prover, ..options })?;
+    let addresses = network.addresses();
+    Ok((Arc::new(network), Some(addresses)))
 }
 
 /// The node's own, which must not be in anything that it publishes.

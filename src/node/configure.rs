@@ -3,12 +3,14 @@
 use bzzz_actors::claim_manager::Timing;
 use bzzz_actors::node::NodeConfig;
 use bzzz_actors::outbox::OutboxPace;
+use bzzz_actors::ports::swarm::Elsewhere;
 use bzzz_actors::reasoner_actor::{ModelChoice, ModelRole, ModelRoute};
 use bzzz_actors::task::life::Limits;
-use bzzz_actors::task::{RepositoryRules, Rules};
+use bzzz_actors::task::{RepoId, RepositoryRules, Rules};
 use bzzz_actors::task_runner::Pace;
 use std::time::Duration;
 
+use crate::forks::Fork;
 use crate::settings::{self, Sandbox, Settings};
 
 /// The pause before something that failed within a task is tried again; doubles up to a minute.
@@ -23,14 +25,19 @@ const MAX_PEER_QUESTIONS: u32 = 2;
 const MAX_ESCALATIONS: u32 = 3;
 
 pub(super) fn node_config(settings: &Settings) -> NodeConfig {
-    let Settings { node, forge, claims, hive, model, sandbox, task, outbox, .. } = settings;
+    let Settings { node, forge, claims, hive, model, sandbox, task, outbox, swarm, .. } = settings;
     NodeConfig {
         node: node.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        labels: node.labels.clone(),
+        languages: node.languages.clone(),
         repositories: forge.repositories.clone(),
+        elsewhere: forge.fork.iter().map(elsewhere).collect(),
         task_label: forge.task_label.clone(),
         label_setters: forge.label_setters.clone(),
         max_tasks: as_usize(node.max_tasks),
         poll_interval: forge.poll_interval.get(),
+        slowest_poll_interval: forge.slowest_poll_interval.get(),
         hive_interval: hive.poll_interval.get(),
         timing: Timing {
             ttl: claims.ttl.get(),
@@ -74,6 +81,7 @@ pub(super) fn node_config(settings: &Settings) -> NodeConfig {
             retry_max: outbox.retry_max.get(),
         },
         max_wait_for_human: task.max_wait_for_human.get(),
+        availability_interval: swarm.availability_interval.get(),
     }
 }
 
@@ -84,6 +92,11 @@ fn route(route: &settings::ModelRoute) -> ModelRoute {
         settings::ModelRole::Review => ModelRole::Review,
     });
     ModelRoute { role, label: route.label.clone(), names: route.names.clone() }
+}
+
+fn elsewhere(fork: &Fork) -> (RepoId, Elsewhere) {
+    let Fork { name, branches, claims } = fork.clone();
+    (name, Elsewhere { branches, claims })
 }
 
 /// What counts of repositories' own files.

@@ -1,6 +1,8 @@
 //! Whether everything that a node needs is there, asked without being one: nothing is claimed, written or removed, and a
 //! node that runs meanwhile notices nothing.
 
+mod swarm;
+
 use bzzz_actors::ports::forge::{Forge, ForgeError};
 use bzzz_actors::ports::hive::HiveError;
 use bzzz_actors::reasoner_actor::{ModelServer, choose, missing};
@@ -46,6 +48,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(forge(settings).await);
     findings.extend(models(settings).await);
     findings.extend(hive(settings).await);
+    findings.extend(swarm::examine(settings));
     findings
 }
 

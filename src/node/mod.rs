@@ -6,11 +6,14 @@ mod collect;
 mod configure;
 pub mod doctor;
 mod models;
+pub mod peers;
 mod ratios;
 mod sandboxes;
+pub mod trails;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +31,19 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub(crate) use self::adapters::{models, temp_folder};
+pub(crate) use self::adapters::{claims_reader, hive, models, temp_folder};
+use self::peers::Peers;
 use self::ratios::Ratios;
+pub use self::sandboxes::Backend;
 use self::sandboxes::Chosen;
-use crate::folder;
+use self::trails::Trails;
 use crate::git::GitSetupError;
 use crate::http::SetupError;
-use crate::journal::{JournalOpenError, SqliteJournal};
+use crate::journal::{JournalOpenError, Proofs, SqliteJournal};
 use crate::network::{self, Networks};
 use crate::settings::Settings;
-use crate::swarm::Alone;
+use crate::swarm::SwarmSetupError;
+use crate::{ed25519, folder};
 
 /// How long a node that ends waits for its sandboxes' last connections to be recorded. The journal takes milliseconds.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -59,6 +65,10 @@ pub enum StartError {
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Forge(ForgeError),
+    #[error(transparent)]
+    Swarm(#[from] SwarmSetupError),
+    #[error("the audit trail can't be served at {address} (audit.listen): {source}")]
+    Trail { address: SocketAddr, source: io::Error },
 }
 
 /// A node that runs, and what it holds.
@@ -73,6 +83,8 @@ pub struct RunningNode {
     pub sandbox: String,
     collection: collect::Rounds,
     ratios: Ratios,
+    peers: Peers,
+    trails: Trails,
 }
 
 impl RunningNode {
@@ -82,15 +94,23 @@ impl RunningNode {
     /// What the node can't be without: its data folder, git, a sandbox, a token that the forge accepts. Anything
     /// that is only away for now is waited for.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let journal = Arc::new(SqliteJournal::open(&settings.node.data_dir, settings.node.name.clone())?);
+        let journal = SqliteJournal::open_with(
+            &settings.node.data_dir,
+            settings.node.name.clone(),
+            trails::options(&settings),
+        );
+        let journal = Arc::new(journal?);
         let temp = adapters::temp_folder(&settings);
         folder::emptied(&temp).map_err(|source| StartError::Folder { path: temp, source })?;
         let forge = Arc::new(adapters::forge(&settings)?);
         let git = Arc::new(adapters::git(&settings).await?);
         let models = adapters::models(&settings)?;
+        let (swarm, addresses) =
+            adapters::swarm(&settings, Some(Arc::new(Proofs::open(&settings.node.data_dir)?)))?;
         let (reporter, reports) = network::reports();
         let networks = adapters::networks(&settings, reporter);
         let Chosen { sandboxes, description: sandbox } = sandboxes::choose(&settings, &networks).await?;
+        let trails = Trails::start(&settings, &journal).await?;
         let tasks = collect::unfinished(&*journal).await?;
         collect::at_start(&git, &tasks).await;
         let wanted = wanted_sandboxes(&tasks);
@@ -108,7 +128,7 @@ impl RunningNode {
             sandboxes: sandboxes.clone(),
             models: models.clone(),
             selection: adapters::selection(&settings)?,
-            swarm: Arc::new(Alone),
+            swarm,
             hive: adapters::hive(&settings)?,
             webhook: adapters::webhook(&settings)?,
         };
@@ -116,6 +136,7 @@ impl RunningNode {
             jitter: Arc::new(chance::jitter),
             nonce: Arc::new(chance::nonce),
             wall_clock_ms: chance::wall_clock_ms,
+            verify: ed25519::verify,
             new_thread: Some(Arc::new(task_thread)),
         };
         let config = configure::node_config(&settings);
@@ -126,10 +147,24 @@ impl RunningNode {
         let networks = OpenNetworks { networks, reported, recorded };
         tokio::spawn(models::make_ready(models, choice));
         let ratios = Ratios::start(&settings.node.data_dir, node.servers.clone());
+        let peers =
+            Peers::start(&settings.node.data_dir, settings.node.name.clone(), node.swarm.clone(), addresses);
         let code = git.clone() as Arc<dyn Code>;
         let collection = collect::Rounds::start(git, journal.clone());
         let settings = Box::new(settings);
-        Ok(Self { node, sandboxes, code, networks, settings, journal, sandbox, collection, ratios })
+        Ok(Self {
+            node,
+            sandboxes,
+            code,
+            networks,
+            settings,
+            journal,
+            sandbox,
+            collection,
+            ratios,
+            peers,
+            trails,
+        })
     }
 
     pub fn node(&mut self) -> &mut Node {
@@ -149,6 +184,8 @@ impl RunningNode {
     pub async fn end(mut self) {
         self.collection.end().await;
         self.ratios.end();
+        self.peers.end();
+        self.trails.end().await;
         self.networks.close().await;
         self.node.stop().await;
         remove_sandboxes(&*self.sandboxes, &self.settings).await;
@@ -158,6 +195,8 @@ impl RunningNode {
     pub async fn surrender(mut self) {
         self.collection.end().await;
         self.ratios.end();
+        self.peers.end();
+        self.trails.end().await;
         self.networks.close().await;
         let leases = self.node.surrender().await;
         info!(leases, "gave back what it held");

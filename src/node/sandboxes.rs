@@ -1,14 +1,18 @@
 //! Which backend makes the sandboxes, from the settings and from what this machine has.
 
+use std::fs;
 use std::sync::Arc;
 
 use bzzz_actors::ports::sandbox::{SandboxError, Sandboxes};
+use bzzz_actors::task::NodeId;
 use tracing::{info, warn};
 
-use super::adapters::{data_folder, temp_folder};
+use super::StartError;
+use super::adapters::{self, data_folder, temp_folder};
 use crate::bubblewrap::{BubblewrapOptions, BubblewrapSandboxes};
 use crate::docker::{DockerOptions, DockerSandboxes};
-use crate::network::Networks;
+use crate::folder;
+use crate::network::{self, Networks};
 use crate::settings::{Sandbox, SandboxBackend, Settings};
 
 /// A backend that was seen to work, and its own words about itself.
@@ -21,6 +25,36 @@ impl Chosen {
     async fn try_out(sandboxes: impl Sandboxes + 'static) -> Result<Self, SandboxError> {
         let description = sandboxes.describe().await?;
         Ok(Self { sandboxes: Arc::new(sandboxes), description })
+    }
+}
+
+/// What makes the sandboxes of nodes that are other processes, for who starts them and clears up after them.
+pub struct Backend {
+    sandboxes: Arc<dyn Sandboxes>,
+    /// For people.
+    pub description: String,
+}
+
+impl Backend {
+    /// As a node with these settings chooses it.
+    ///
+    /// # Errors
+    /// When such a node could not have sandboxes here.
+    pub async fn choose(settings: &Settings) -> Result<Self, StartError> {
+        let temp = temp_folder(settings);
+        let made = fs::create_dir_all(&settings.node.data_dir).and_then(|()| folder::emptied(&temp));
+        made.map_err(|source| StartError::Folder { path: temp, source })?;
+        let networks = adapters::networks(settings, network::reports().0);
+        let Chosen { sandboxes, description } = choose(settings, &networks).await?;
+        networks.close().await;
+        Ok(Self { sandboxes, description })
+    }
+
+    /// Removes what a node has left that did not end in order.
+    pub async fn remove_all_of(&self, node: &NodeId) {
+        if let Err(error) = self.sandboxes.remove_strays(node, &|_| false).await {
+            warn!(%node, %error, "the sandboxes of a node were not removed; they end by themselves");
+        }
     }
 }
 

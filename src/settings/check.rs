@@ -4,19 +4,21 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use bzzz_actors::task::RepoId;
 use bzzz_actors::task::repository_policy::{self, PolicyError};
 use sandboxd::MAX_CAPTURE_BYTES;
 
-use super::known::{REPOSITORIES, ROUTES, SERVERS};
+use super::known::{FOLLOWED, FORKS, REPOSITORIES, ROUTES, SERVERS};
 use super::load::{Loaded, Values};
 use super::problem::{Origin, Problem};
 use super::sections::{
     Claims, Escalation, Forge, Hive, Model, Node, Outbox, Provider, RepositorySandbox, Sandbox,
-    SandboxBackend, Settings, Task,
+    SandboxBackend, Settings, Swarm, Task,
 };
 use super::units::{HumanDuration, HumanSize};
 use crate::docker::{self, Address, AddressError};
 use crate::sandbox::common::SHM_BYTES;
+use crate::swarm::addresses;
 
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
@@ -82,6 +84,8 @@ pub(super) fn all(
     check_sandbox(&mut checks, &settings.sandbox);
     check_task(&mut checks, &settings.task);
     check_escalation(&mut checks, &settings.escalation);
+    check_swarm(&mut checks, &settings.swarm);
+    check_audit(&mut checks, settings);
     check_outbox(&mut checks, &settings.outbox);
     warn(settings, warnings);
     checks.problems
@@ -89,6 +93,17 @@ pub(super) fn all(
 
 fn check_node(checks: &mut Checks<'_>, node: &Node) {
     checks.within("node.max_tasks", node.max_tasks, 1, 64);
+    let is_text =
+        |text: &String| (1..=50).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    for (key, texts) in [("node.labels", &node.labels), ("node.languages", &node.languages)] {
+        let holds = texts.len() <= 50 && texts.iter().all(is_text);
+        checks.require(
+            &[key],
+            holds,
+            format!("is {texts:?}"),
+            "allowed: up to 50 names of 1 to 50 characters",
+        );
+    }
     checks.within("node.drain_grace", node.drain_grace, secs(0), secs(HOUR_S));
     checks.within("node.blocked_after", node.blocked_after, secs(2), secs(HOUR_S));
 }
@@ -117,6 +132,14 @@ fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {
     let what = twice.map(|repo| format!("{repo} is named twice")).unwrap_or_default();
     checks.require(&["forge.repositories"], twice.is_none(), what, "name each once");
     checks.within("forge.poll_interval", forge.poll_interval, secs(5), secs(HOUR_S));
+    checks.within("forge.slowest_poll_interval", forge.slowest_poll_interval, secs(5), secs(DAY_S));
+    let what = format!(
+        "is {}, less than forge.poll_interval ({})",
+        forge.slowest_poll_interval, forge.poll_interval
+    );
+    let holds = forge.slowest_poll_interval >= forge.poll_interval;
+    checks.require(&["forge.slowest_poll_interval"], holds, what, "allowed: from forge.poll_interval");
+    check_forks(checks, forge);
     checks.within("forge.request_timeout", forge.request_timeout, secs(1), secs(5 * MINUTE_S));
     checks.within("forge.write_interval", forge.write_interval, secs(0), secs(MINUTE_S));
     let is_git_text = |text: &str| {
@@ -127,6 +150,24 @@ fn check_forge(checks: &mut Checks<'_>, forge: &Forge) {
     checks.text("forge.commit_email", &forge.commit_email, "an e-mail address", |email| {
         is_git_text(email) && !email.contains(char::is_whitespace) && email.contains('@')
     });
+}
+
+fn check_forks(checks: &mut Checks<'_>, forge: &Forge) {
+    let (mut names, mut branches) = (BTreeSet::new(), BTreeSet::new());
+    let lower = |repo: &RepoId| repo.to_string().to_ascii_lowercase();
+    for fork in &forge.fork {
+        let key = format!("{FORKS}[{}]", fork.name);
+        let is_new = names.insert(lower(&fork.name));
+        checks.require(&[&key], is_new, "is there twice", "one table for each repository");
+        let holds = !fork.branches.is_same(&fork.name) && !fork.claims.is_same(&fork.name);
+        let allowed = "allowed: for branches and claims other repositories, which the token may push to";
+        checks.require(&[&key], holds, "names itself", allowed);
+        let is_only = branches.insert(lower(&fork.branches)) || !is_new;
+        let is_watched = forge.repositories.iter().any(|repo| repo.is_same(&fork.branches));
+        let what = format!("{} would have the branches of issues of two repositories", fork.branches);
+        let allowed = "allowed: a fork for each, which is not watched itself";
+        checks.require(&[&key], is_only && !is_watched, what, allowed);
+    }
 }
 
 fn check_claims(checks: &mut Checks<'_>, claims: &Claims) {
@@ -359,6 +400,40 @@ fn check_escalation(checks: &mut Checks<'_>, escalation: &Escalation) {
         "a header needs its name and its value",
     );
     checks.within("escalation.request_timeout", escalation.request_timeout, secs(1), secs(5 * MINUTE_S));
+}
+
+/// What the addresses must be, the network says: it is the one that reads them.
+fn check_audit(checks: &mut Checks<'_>, settings: &Settings) {
+    let audit = &settings.audit;
+    checks.within("audit.keep_segments", audit.keep_segments, 1, 1_000_000);
+    let mut keys = BTreeSet::new();
+    for followed in &audit.follow {
+        let key = format!("{FOLLOWED}[{}]", followed.key);
+        let what = "is there twice: its copies would be one folder";
+        checks.require(&[&key], keys.insert(followed.key), what, "allowed: one table for each trail");
+        let port = followed.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let is_address = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let what = format!("has the address {:?}", followed.address);
+        checks.require(&[&key], is_address, what, "allowed: a host and a port, such as \"bee-2:4412\"");
+    }
+    let inside = audit.archive.as_ref().is_some_and(|archive| archive.starts_with(&settings.node.data_dir));
+    let what = "is in the data folder, with which it would be lost";
+    checks.require(&["audit.archive"], !inside, what, "allowed: a folder elsewhere");
+}
+
+fn check_swarm(checks: &mut Checks<'_>, swarm: &Swarm) {
+    checks.text("swarm.name", &swarm.name, "1 to 63 letters, digits, \"-\", \"_\", \".\"", |name| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (1..=63).contains(&name.len()) && name.chars().all(is_sign)
+    });
+    checks.within("swarm.max_peers", swarm.max_peers, 1, 1000);
+    checks.within("swarm.availability_interval", swarm.availability_interval, secs(1), secs(10 * MINUTE_S));
+    let holds = !swarm.enabled || !swarm.listen.is_empty();
+    let allowed = "at least one address, or swarm.enabled = false";
+    checks.require(&["swarm.listen"], holds, "is empty", allowed);
+    for problem in addresses::problems(swarm) {
+        checks.require(&[problem.key], false, problem.what, problem.allowed);
+    }
 }
 
 fn check_outbox(checks: &mut Checks<'_>, outbox: &Outbox) {

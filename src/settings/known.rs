@@ -11,6 +11,7 @@ pub(super) enum Kind {
     Size,
     Whole,
     Decimal,
+    Flag,
     /// Of texts.
     List,
     /// Of tables: those of [`TABLES`] alone.
@@ -18,7 +19,10 @@ pub(super) enum Kind {
 }
 
 /// The keys whose values are tables, each with the key that every one of its tables has and is called by.
-pub(super) const TABLES: [(&str, &str); 3] = [(REPOSITORIES, "name"), (SERVERS, "url"), (ROUTES, "names")];
+pub(super) const TABLES: [(&str, &str); 5] =
+    [(FOLLOWED, "key"), (FORKS, "name"), (REPOSITORIES, "name"), (SERVERS, "url"), (ROUTES, "names")];
+pub(super) const FOLLOWED: &str = "audit.follow";
+pub(super) const FORKS: &str = "forge.fork";
 pub(super) const REPOSITORIES: &str = "sandbox.repository";
 pub(super) const SERVERS: &str = "model.server";
 pub(super) const ROUTES: &str = "model.route";
@@ -36,6 +40,7 @@ impl Kind {
             ValueKind::String(_) => Some(Self::Text),
             ValueKind::I64(_) => Some(Self::Whole),
             ValueKind::Float(_) => Some(Self::Decimal),
+            ValueKind::Boolean(_) => Some(Self::Flag),
             ValueKind::Array(_) => Some(Self::List),
             _ => None,
         }
@@ -51,6 +56,7 @@ impl Kind {
             Self::Duration | Self::Size => is_text(value) || is_number(value),
             Self::Whole => is_whole(value),
             Self::Decimal => is_number(value),
+            Self::Flag => matches!(value, ValueKind::Boolean(_)),
             Self::List => {
                 matches!(value, ValueKind::Array(items) if items.iter().all(|item| is_text(&item.kind)))
             }
@@ -68,6 +74,7 @@ impl Kind {
             Self::Size => "allowed: a size with its unit, in quotes, such as \"512 MiB\"",
             Self::Whole => "allowed: a whole number without quotes",
             Self::Decimal => "allowed: a number without quotes, such as 2.0",
+            Self::Flag => "allowed: true or false, without quotes",
             Self::List => "allowed: a list of texts, such as [\"one\", \"two\"]",
             Self::Tables => {
                 let called_by = called_by(key).unwrap_or_default();

@@ -183,6 +183,7 @@ fn parse(text: &str, kind: Kind) -> ValueKind {
         Kind::Text | Kind::Duration | Kind::Size => as_text(),
         Kind::Whole => trimmed.parse().map_or_else(|_| as_text(), ValueKind::I64),
         Kind::Decimal => trimmed.parse().map_or_else(|_| as_text(), ValueKind::Float),
+        Kind::Flag => trimmed.parse().map_or_else(|_| as_text(), ValueKind::Boolean),
         Kind::List | Kind::Tables if trimmed.starts_with('[') => {
             DeValue::parse(trimmed).map_or_else(|_| as_text(), |value| to_value(value.get_ref()))
         }

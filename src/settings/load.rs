@@ -207,8 +207,10 @@ fn reject_untyped_tables(others: &[&Given], given: &Given, called_by: &str) -> V
         let place = name.map_or_else(|| format!("[number {number}]"), |name| format!("[{}]", name.kind));
         let only_name: Map<_, _> =
             name.map(|name| (called_by.to_owned(), name.clone())).into_iter().collect();
-        if let Some(problem) = problem(only_name.clone(), &place) {
-            problems.push(problem);
+        let Some(of_all) = problem(keys.clone(), &place) else { continue };
+        // One that needs more keys than its name is told of as a whole.
+        if problem(only_name.clone(), &place).is_some() {
+            problems.push(of_all);
             continue;
         }
         for (key, value) in keys {

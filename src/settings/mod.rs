@@ -22,8 +22,9 @@ pub use load::{Loaded, Sources};
 pub use problem::{Origin, Problem, SettingsErrors};
 pub use secret::Secret;
 pub use sections::{
-    Claims, Escalation, Forge, Hive, Log, LogFormat, LogLevel, Model, ModelRole, ModelRoute, ModelServer,
-    Node, Outbox, Provider, RepositorySandbox, Sandbox, SandboxBackend, Settings, Task,
+    Audit, Claims, Escalation, FollowedTrail, Forge, Hive, Log, LogFormat, LogLevel, Model, ModelRole,
+    ModelRoute, ModelServer, Node, Outbox, Provider, RepositorySandbox, Sandbox, SandboxBackend, Settings,
+    Swarm, Task,
 };
 pub use show::starter_file;
 pub use units::{HumanDuration, HumanSize};

@@ -12,12 +12,14 @@ use super::secret::{Secret, is_world_readable};
 use super::sections::Settings;
 use crate::docker;
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 8] = [
+    "audit.archive",
     "node.data_dir",
     "forge.token_file",
     "hive.key_file",
     "model.key_file",
     "escalation.auth_value_file",
+    "swarm.key_file",
     "sandbox.docker_certificates",
 ];
 

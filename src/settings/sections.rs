@@ -1,14 +1,18 @@
 //! The sections of the configuration as types. `config/default.toml` says what each key means, its unit and the
 //! consequence of changing it; the two have the same keys, which `defaults_and_types_have_the_same_keys` tests.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bzzz_actors::ports::swarm::PeerId;
 use bzzz_actors::task::{NodeId, PathPattern, RepoId};
+use bzzz_actors::trail::Key;
 use serde::{Deserialize, Serialize};
 
 use super::address::HttpUrl;
 use super::secret::Secret;
 use super::units::{HumanDuration, HumanSize};
+use crate::forks::Fork;
 use crate::network::HostName;
 
 /// Every setting of a node, checked.
@@ -23,6 +27,8 @@ pub struct Settings {
     pub sandbox: Sandbox,
     pub task: Task,
     pub escalation: Escalation,
+    pub swarm: Swarm,
+    pub audit: Audit,
     pub outbox: Outbox,
     pub log: Log,
 }
@@ -34,6 +40,10 @@ pub struct Node {
     /// Absolute.
     pub data_dir: PathBuf,
     pub max_tasks: u32,
+    /// Empty: all alike.
+    pub labels: Vec<String>,
+    /// Empty: all alike.
+    pub languages: Vec<String>,
     pub drain_grace: HumanDuration,
     pub blocked_after: HumanDuration,
 }
@@ -52,7 +62,10 @@ pub struct Forge {
     /// Empty: whoever may triage.
     pub label_setters: Vec<String>,
     pub repositories: Vec<RepoId>,
+    /// Those that the token may not push to.
+    pub fork: Vec<Fork>,
     pub poll_interval: HumanDuration,
+    pub slowest_poll_interval: HumanDuration,
     pub request_timeout: HumanDuration,
     pub write_interval: HumanDuration,
     pub commit_name: String,
@@ -282,6 +295,50 @@ pub struct Escalation {
     #[serde(with = "or_empty")]
     pub auth_value_file: Option<PathBuf>,
     pub request_timeout: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swarm {
+    pub enabled: bool,
+    pub name: String,
+    /// Multiaddresses.
+    pub listen: Vec<String>,
+    /// Multiaddresses by which others reach it.
+    pub announce: Vec<String>,
+    pub mdns: bool,
+    /// Multiaddresses that end with `/p2p/<peer id>`.
+    pub bootstrap: Vec<String>,
+    pub allow: Vec<PeerId>,
+    /// Absolute.
+    #[serde(with = "or_empty")]
+    pub key_file: Option<PathBuf>,
+    pub relay: bool,
+    pub max_peers: u32,
+    pub availability_interval: HumanDuration,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    #[serde(with = "or_empty")]
+    pub listen: Option<SocketAddr>,
+    pub follow: Vec<FollowedTrail>,
+    /// Absolute.
+    #[serde(with = "or_empty")]
+    pub archive: Option<PathBuf>,
+    /// Besides the one that is written to.
+    pub keep_segments: u32,
+}
+
+/// The trail of another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowedTrail {
+    /// The audit key.
+    pub key: Key,
+    /// Host and port.
+    pub address: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,7 +1,9 @@
 //! The configuration from end to end: real files in a temporary folder, an environment of the test's own.
 
+mod forks;
 mod models;
 mod sandbox;
+mod swarm;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -398,7 +400,7 @@ fn the_starter_file_changes_nothing_and_names_every_default() {
     let as_it_is = Machine::with_file(&starter).load();
     assert_eq!(
         as_it_is.to_toml(false).unwrap().lines().count(),
-        Machine::new().load().origins.len() + 10 + 9
+        Machine::new().load().origins.len() + 12 + 11
     );
     assert!(as_it_is.origins.iter().all(|(_, origin)| !matches!(origin, Origin::File { .. })));
 

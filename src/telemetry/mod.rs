@@ -19,6 +19,9 @@ use crate::settings::{Log, LogFormat, LogLevel};
 /// each connection would bury the node's own.
 const OWN_CRATES: [&str; 3] = ["bzzz", "bzzz_actors", "sandboxd"];
 
+/// Warns of every lone node that it knows no peers.
+const QUIET: &str = "libp2p_kad=error";
+
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("the variable RUST_LOG is not a log filter: {0}; an example: RUST_LOG=info,bzzz=debug")]
@@ -73,7 +76,7 @@ fn filter(level: LogLevel, rust_log: Option<&str>) -> Result<EnvFilter, Telemetr
         None => {
             let others = if level == LogLevel::Error { "error" } else { "warn" };
             let own = OWN_CRATES.map(|name| format!("{name}={}", name_of(level)));
-            format!("{others},{}", own.join(","))
+            format!("{others},{QUIET},{}", own.join(","))
         }
     };
     EnvFilter::try_new(directives).map_err(|error| TelemetryError::Filter(error.to_string()))

@@ -7,8 +7,8 @@ use crate::bubblewrap;
 use crate::containers::{Containers, can_run};
 use crate::program::Program;
 
-fn demo(folder: &Path) -> (Program, Containers) {
-    let demo = Program::start(folder, &["demo".to_owned()]);
+fn demo(folder: &Path, nodes: &str) -> (Program, Containers) {
+    let demo = Program::start(folder, &["demo", "--nodes", nodes].map(str::to_owned));
     let containers = Containers { prefix: format!("demo-{}", demo.id()) };
     (demo, containers)
 }
@@ -20,21 +20,46 @@ fn assert_nothing_is_left(folder: &Path, containers: &Containers) {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// The report's line of each pull request.
+fn proposed(text: &str) -> Vec<&str> {
+    let report = &text[text.find("pull request").expect("a table")..];
+    report.lines().filter(|line| line.contains("/pull/")).collect()
+}
+
 #[test]
 fn three_issues_become_three_pull_requests_and_nothing_is_left() {
     if !can_run() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (mut demo, containers) = demo(folder.path());
+    let (mut demo, containers) = demo(folder.path(), "1");
     let status = demo.until_end();
     let text = demo.text();
     assert_eq!(status, 0, "{text}");
     for part in ["sandbox: Docker", "scripted:latest", "1 of 1 passed", "diff --git", "entries, verified"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let table = &text[text.find("pull request").unwrap()..];
-    assert_eq!(table.matches("/pull/2").count(), 3, "{text}");
+    assert_eq!(proposed(&text).len(), 3, "{text}");
+    assert_nothing_is_left(folder.path(), &containers);
+}
+
+#[test]
+fn four_nodes_find_each_other_and_share_six_issues() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, containers) = demo(folder.path(), "4");
+    let status = demo.until_end();
+    let text = demo.text();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("4 nodes, each of which had found all others"), "{text}");
+    let proposed = proposed(&text);
+    assert_eq!(proposed.len(), 6, "{text}");
+    for node in ["1", "2", "3", "4"] {
+        let is_its = |line: &&&str| line.split_whitespace().nth(1) == Some(node);
+        assert!(proposed.iter().any(|line| is_its(&line)), "node {node} did nothing: {text}");
+    }
     assert_nothing_is_left(folder.path(), &containers);
 }
 
@@ -44,11 +69,34 @@ fn an_interrupted_demo_leaves_nothing() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (mut demo, containers) = demo(folder.path());
-    demo.until_line("running      step 1");
+    let (mut demo, containers) = demo(folder.path(), "2");
+    demo.until_line(" step ");
     demo.signal("INT");
     assert_eq!(demo.until_end(), 1, "{}", demo.text());
     assert!(demo.text().contains("interrupted"));
+    assert_nothing_is_left(folder.path(), &containers);
+}
+
+#[test]
+fn a_demo_whose_node_dies_says_so_and_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, containers) = demo(folder.path(), "2");
+    demo.until_line(" step ");
+    let of_demo = std::process::Command::new("pgrep")
+        .args(["--parent", &demo.id().to_string(), "--full", "run --end-with-parent"])
+        .output()
+        .unwrap();
+    let pids = String::from_utf8(of_demo.stdout).unwrap();
+    let pid = pids.split_whitespace().next().expect("a node runs");
+    assert!(std::process::Command::new("kill").args(["-s", "KILL", pid]).status().unwrap().success());
+    assert_eq!(demo.until_end(), 1, "{}", demo.text());
+    let text = demo.text();
+    assert!(text.contains("ended (signal: 9 (SIGKILL)); the end of its log:"), "{text}");
+    let log = text.split("the end of its log:").nth(1).unwrap();
+    assert!(log.contains(" INFO "), "the last that the node said: {text}");
     assert_nothing_is_left(folder.path(), &containers);
 }
 
@@ -61,13 +109,12 @@ fn without_docker_three_issues_become_three_pull_requests_too() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut demo =
-        Program::start(folder.path(), &["demo".to_owned(), "--set".to_owned(), NO_DOCKER.to_owned()]);
+        Program::start(folder.path(), &["demo", "--nodes", "1", "--set", NO_DOCKER].map(str::to_owned));
     let status = demo.until_end();
     let text = demo.text();
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("sandbox: bubblewrap ") && text.contains("entries, verified"), "{text}");
-    let table = &text[text.find("pull request").unwrap()..];
-    assert_eq!(table.matches("/pull/2").count(), 3, "{text}");
+    assert_eq!(proposed(&text).len(), 3, "{text}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -70,7 +70,13 @@ async fn check(folder: &Path, last_answered: u64) -> u64 {
     let report = JournalReader::open(folder).unwrap().verify().unwrap_or_else(|error| panic!("{error}"));
     assert!(report.entries >= last_answered, "{} of {last_answered} answered entries", report.entries);
     let journal = open(folder);
-    assert_eq!(journal.verify().await.unwrap(), report);
+    // The trail's files may have been behind.
+    let now = journal.verify().await.unwrap();
+    assert_eq!(
+        (now.entries, &now.head_hash, now.trail.mark),
+        (report.entries, &report.head_hash, report.trail.mark)
+    );
+    assert_eq!(now.trail.behind, 0);
     assert_eq!(journal.events_of(&task(), Seq(0)).await.unwrap().len() as u64, report.entries);
     assert_eq!(notices(folder), report.entries);
     assert_eq!(journal.pending(Lane::Forge, 10).await.unwrap().len(), 1, "of the task the oldest");

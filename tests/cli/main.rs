@@ -1,6 +1,7 @@
 //! The program as a person or a service manager runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 #[path = "../support/bubblewrap.rs"]
 mod bubblewrap;
 mod config;

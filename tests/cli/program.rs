@@ -25,8 +25,14 @@ impl Program {
 
     /// The same with these variables in its environment.
     pub(crate) fn start_with(folder: &Path, args: &[String], environment: &[(&str, String)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bzzz"))
-            .args(args)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bzzz"));
+        command.args(args);
+        Self::start_command(command, folder, environment)
+    }
+
+    /// The same by a command that becomes `bzzz`.
+    pub(crate) fn start_command(mut command: Command, folder: &Path, environment: &[(&str, String)]) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap())

@@ -31,6 +31,8 @@ pub(crate) fn arguments(apiary: &Apiary, node: &Containers, more: &[&str]) -> Ve
         format!("forge.token={TOKEN}"),
         format!("forge.repositories={repositories:?}"),
         "forge.poll_interval=5s".to_owned(),
+        "forge.slowest_poll_interval=5s".to_owned(),
+        "swarm.enabled=false".to_owned(),
         "forge.write_interval=0s".to_owned(),
         format!("model.url={}", apiary.ollama_url()),
         "model.names=[\"scripted:latest\"]".to_owned(),
@@ -153,7 +155,10 @@ fn a_node_works_with_the_apiary_by_the_configuration_that_it_prints() {
     apiary.until_line("scripted:latest");
     let printed = apiary.text();
     let configuration = &printed[printed.find("[forge]").unwrap()..];
-    let file = format!("{configuration}\n[node]\nname = \"{}\"\ndata_dir = \"data\"\n", node.prefix);
+    let file = format!(
+        "{configuration}\n[node]\nname = \"{}\"\ndata_dir = \"data\"\n\n[swarm]\nenabled = false\n",
+        node.prefix
+    );
     std::fs::write(folder.path().join("bzzz.toml"), file).unwrap();
 
     let mut run = Program::start(folder.path(), &["run".to_owned()]);
@@ -172,9 +177,12 @@ fn a_node_works_with_the_apiary_by_the_configuration_that_it_prints() {
     let verified = beside(&["audit", "verify"]);
     assert!(verified.contains("are what was recorded"), "{verified}");
     let entry = verified.split_once(" entries").unwrap().0.rsplit(' ').next().unwrap();
-    let kept = format!("{entry}:{}", verified.rsplit(' ').next().unwrap());
+    let after = |what: &str| verified.split_once(what).unwrap().1.split([' ', '\n', ',']).next().unwrap();
+    let kept = format!("{entry}:{}", after("; head "));
     let holds = beside(&["audit", "verify", "--holds", &kept]);
     assert!(holds.contains(&format!("; entry {entry} has the hash ")), "{holds}");
+    let holds = beside(&["audit", "verify", "--holds", after(" at ")]);
+    assert!(holds.contains("; the trail leads to 0/"), "{holds}");
 
     run.signal("TERM");
     assert_eq!(run.until_end(), OK, "{}", run.text());

@@ -105,6 +105,8 @@ impl World {
             format!("forge.token={TOKEN}"),
             format!("forge.repositories={repositories:?}"),
             "forge.poll_interval=5s".to_owned(),
+            "forge.slowest_poll_interval=5s".to_owned(),
+            "swarm.enabled=false".to_owned(),
             "forge.write_interval=0s".to_owned(),
             format!("hive.url={}", self.apiary.hive_url()),
             "hive.poll_interval=10s".to_owned(),

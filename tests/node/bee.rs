@@ -88,4 +88,30 @@ impl Bee {
         all.sort_by_key(|recorded| recorded.seq);
         all
     }
+
+    pub(crate) fn or<'a>(&'a self, other: &'a Self) -> Either<'a> {
+        Either([self, other])
+    }
+}
+
+/// Two nodes, one of which does a task.
+pub(crate) struct Either<'a>([&'a Bee; 2]);
+
+impl Either<'_> {
+    pub(crate) async fn until_proposed(&self, task: &TaskId) {
+        let [one, other] = self.0;
+        let is_proposed = |story: &Story| story.has("pull_request_opened");
+        tokio::select! {
+            story = one.until(task, "one's pull request", is_proposed) => drop(story),
+            story = other.until(task, "the other's pull request", is_proposed) => drop(story),
+        }
+    }
+
+    /// Each kind of event is in one of the two stories, once.
+    pub(crate) async fn assert_once(&self, task: &TaskId, kinds: &[&str]) {
+        let (ours, theirs) = (self.0[0].story(task).await, self.0[1].story(task).await);
+        for kind in kinds {
+            assert_eq!(ours.count(kind) + theirs.count(kind), 1, "{kind}: {ours}\n{theirs}");
+        }
+    }
 }

@@ -21,17 +21,11 @@ fn two_nodes_make_one_pull_request_of_each_issue() {
         let one = hill.node_with("a", |settings| settings.node.max_tasks = 2).await;
         let other = hill.node_with("b", |settings| settings.node.max_tasks = 2).await;
         for task in &tasks {
-            let done = |story: &crate::story::Story| story.has("pull_request_opened");
-            tokio::select! {
-                story = one.until(task, "one", done) => drop(story),
-                story = other.until(task, "other", done) => drop(story),
-            }
+            one.or(&other).until_proposed(task).await;
         }
         for task in &tasks {
             hill.assert_proposed_once(task).await;
-            let (ours, theirs) = (one.story(task).await, other.story(task).await);
-            assert_eq!(ours.count("published") + theirs.count("published"), 1, "{ours}\n{theirs}");
-            assert_eq!(ours.count("claimed") + theirs.count("claimed"), 1, "{ours}\n{theirs}");
+            one.or(&other).assert_once(task, &["published", "claimed"]).await;
         }
     });
 }

@@ -30,8 +30,8 @@ fn bad_answers() -> [(&'static str, Fault, bool); 13] {
     ]
 }
 
-/// Reads of a repository's git server before its code is fetched: what is there at the start, and the claim.
-const READS_BEFORE_THE_FETCH: u32 = 2;
+/// What git asks with when it wants objects, and not only what references there are.
+const FETCHES_CODE: &str = "command=fetch";
 
 /// One repository and issue for each of these bad answers.
 async fn sick(hill: &mut Hill, names: &[&str]) -> Vec<(TaskId, Fault, bool)> {
@@ -202,7 +202,7 @@ fn a_git_server_that_fails_at_the_fetch_is_asked_again() {
         let sick = sick(hill, &["403", "500", "half", "html"]).await;
         for (task, fault, _) in &sick {
             let fetch = Rule::new("POST", &format!("/{}.git/git-upload-pack", task.repo), fault.clone());
-            hill.fail(StandIn::Forge, fetch.skip(READS_BEFORE_THE_FETCH).times(1));
+            hill.fail(StandIn::Forge, fetch.with_body(FETCHES_CODE).times(1));
         }
         let node = hill.node().await;
         for (task, _, _) in &sick {

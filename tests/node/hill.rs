@@ -137,6 +137,7 @@ impl Hill {
             format!("forge.git_url={forge}"),
             format!("forge.token={TOKEN}"),
             "forge.write_interval=0s".to_owned(),
+            "swarm.enabled=false".to_owned(),
             format!(
                 "forge.repositories={:?}",
                 self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -165,6 +166,7 @@ impl Hill {
         let mut settings = Settings::load(&sources).unwrap_or_else(|errors| panic!("{errors}")).settings;
         // Shorter than the least that a person may set.
         settings.forge.poll_interval = Duration::from_millis(300).into();
+        settings.forge.slowest_poll_interval = settings.forge.poll_interval;
         settings.hive.poll_interval = Duration::from_millis(300).into();
         settings
     }

@@ -9,6 +9,7 @@
 mod bee;
 #[path = "../support/bubblewrap.rs"]
 mod bubblewrap;
+mod cable;
 mod checks;
 mod claims;
 mod collection;
@@ -16,6 +17,7 @@ mod commands;
 #[path = "../support/containers.rs"]
 mod containers;
 mod forge;
+mod forks;
 mod hill;
 mod hive;
 mod issues;
@@ -27,5 +29,6 @@ mod proposal;
 mod replies;
 mod stage;
 mod story;
+mod taking_over;
 mod trust;
 mod visits;

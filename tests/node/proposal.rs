@@ -3,7 +3,7 @@
 use bzzz::apiary::StandIn;
 use bzzz::apiary::faults::Fault;
 use bzzz::apiary::forge::RepositoryFile;
-use bzzz::journal::JournalReader;
+use bzzz::journal::{JournalReader, Kept};
 use bzzz_actors::task::{JournalHead, TaskEvent, TaskId};
 
 use crate::hill::Hill;
@@ -46,12 +46,20 @@ fn a_reviewer_sees_checks_plan_and_how_to_verify_the_journal_and_has_the_pull_re
             TaskEvent::Published { at, .. } => at.clone(),
             _ => None,
         });
-        assert_eq!(published.unwrap().head, kept);
+        let head = published.unwrap().head;
+        assert_eq!((head.entry, &head.hash), (kept.entry, &kept.hash));
+        let trail = head.trail.unwrap();
+        assert!(
+            body.contains(&format!("`{}`", trail.mark)) && body.contains(&trail.key.to_string()),
+            "{body}"
+        );
         // As the operator who is asked does it, beside the running node.
         let reader = JournalReader::open(&hill.data_folder("a")).unwrap();
-        assert!(reader.verify_holding(&kept).unwrap().entries > kept.entry);
+        for holds in [Kept::Entry(kept.clone()), Kept::Mark(trail.mark)] {
+            assert!(reader.verify_holding(&holds).unwrap().entries > kept.entry);
+        }
         let other = JournalHead { hash: "0".repeat(64), ..kept };
-        assert!(reader.verify_holding(&other).is_err());
+        assert!(reader.verify_holding(&Kept::Entry(other)).is_err());
     });
 }
 

@@ -49,6 +49,7 @@ mod worked;
 
 pub use effect::Effect;
 pub use limits::{Exhausted, Limits, out_of_time};
+pub(crate) use notices::GAVE_UP;
 pub use phase::{End, Phase};
 pub use state::{Checked, Proposal, Task};
 pub use stuck::{Circling, Sign};

@@ -13,6 +13,9 @@ use crate::task::{NodeId, Notice, TaskEvent, label};
 
 use super::{End, Phase, Task};
 
+/// Begins the mark of a comment that says that a node gave up.
+pub(crate) const GAVE_UP: &str = "failed-e";
+
 impl Task {
     /// The journal's entry of `event`, with whom it is told to; and the task after it.
     pub fn entry(&self, event: TaskEvent, node: &NodeId) -> (Entry, Task) {
@@ -125,7 +128,7 @@ impl Task {
         };
         let body = format!(
             "Bzzz node `{node}` gave up on this issue after {} commands:\n\n{}\n\n{work} Remove the label `{}` to \
-             have it tried again.",
+             have it tried again; if it is not there, the one by which the issue was handed over, and set that again.",
             self.steps,
             quoted(&inert(reason)),
             label::NEEDS_HUMAN,
@@ -133,7 +136,7 @@ impl Task {
         let metadata = json!({ "reason": reason, "steps": self.steps });
         vec![
             labels(&[label::NEEDS_HUMAN], &[label::IN_PROGRESS]),
-            comment(&format!("failed-e{}", self.epoch), body),
+            comment(&format!("{GAVE_UP}{}", self.epoch), body),
             status(HiveStatus::Failed, metadata),
             announce(Announcement::Failed {
                 task: self.id.clone(),

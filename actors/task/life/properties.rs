@@ -6,8 +6,8 @@ use proptest::strategy::ValueTree;
 
 use super::{Effect, End, Limits, Phase, Task};
 use crate::task::{
-    Base, CheckResult, ConnectionOutcome, Ending, Epoch, Issue, IssueState, ModelUse, Observed, Produced,
-    PullRequestRef, Sha, Step, TaskEvent, Terms,
+    Base, CheckResult, ConnectionOutcome, Ending, Epoch, Inherited, Issue, IssueState, ModelUse, Observed,
+    Produced, PullRequestRef, Sha, Step, TaskEvent, Terms,
 };
 
 fn sha(digit: u8) -> Sha {
@@ -57,6 +57,7 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             },
             branch: None,
             labelled_by: Some(text()),
+            taken_over: (digit == 1).then(|| "n".parse().unwrap()),
         },
         1 => TaskEvent::ClaimIntended { epoch: task.epoch.next(), lease: sha(digit) },
         2 => TaskEvent::Claimed { epoch: task.epoch, lease: sha(digit) },
@@ -70,6 +71,11 @@ fn any_event(seed: u8, task: &Task) -> TaskEvent {
             hosts: vec![],
             terms: Terms::default(),
             setup: vec![],
+            inherited: match digit {
+                0 | 1 => Some(Box::new(Inherited::Taken { commit: sha(2), produced: produced(digit + 1) })),
+                2 => Some(Box::new(Inherited::Left { commit: sha(2), why: text() })),
+                _ => None,
+            },
         },
         8 => TaskEvent::SandboxLost { why: text() },
         9 => TaskEvent::PlanDrafted { plan: text(), usage: ModelUse::default() },
@@ -212,6 +218,23 @@ proptest! {
         }
     }
 
+    /// A later sandbox is made from the task's own work, and nothing is pushed that the checks have not passed on.
+    #[test]
+    fn only_what_a_task_begins_with_is_inherited(choices in choices()) {
+        let (events, states) = life(&choices);
+        for (before, event) in states.iter().zip(&events) {
+            let TaskEvent::Prepared { inherited, .. } = event else { continue };
+            let after = before.clone().step(event).0;
+            let is_first = before.phase == Phase::Preparing && before.base.is_none();
+            let expected = match inherited.as_deref() {
+                Some(Inherited::Taken { produced, .. }) if is_first => Some(produced),
+                _ => before.saved.as_ref(),
+            };
+            prop_assert_eq!(after.saved.as_ref(), expected);
+            prop_assert!(after.checked == before.checked && after.produced == before.produced);
+        }
+    }
+
     #[test]
     fn every_state_has_a_way_out(choices in choices()) {
         for task in life(&choices).1 {
@@ -275,9 +298,10 @@ proptest! {
                 if loses_sandbox {
                     task = task.step(&TaskEvent::SandboxLost { why: String::new() }).0;
                     let base = Base { branch: String::new(), commit: sha(0) };
-                    let (checks, hosts, setup, terms) = Default::default();
+                    let (checks, hosts, setup, terms, inherited) = Default::default();
                     let sandbox = String::new();
-                    task = task.step(&TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup }).0;
+                    let again = TaskEvent::Prepared { base, checks, sandbox, hosts, terms, setup, inherited };
+                    task = task.step(&again).0;
                 }
             }
             let reason = task.reached(&limits);
@@ -347,6 +371,7 @@ fn the_straight_way() {
             hosts: vec![],
             terms: Terms::default(),
             setup: vec![],
+            inherited: None,
         },
         TaskEvent::PlanDrafted { plan: "1. fix it".into(), usage: ModelUse::default() },
         TaskEvent::PlanSettled { reviews: vec![] },

@@ -1,8 +1,8 @@
 //! A task's state: what its events fold to.
 
 use crate::task::{
-    Base, CheckResult, Epoch, Issue, ModelUse, Produced, Publication, PullRequestRef, Review, Sha, TaskEvent,
-    TaskId, Terms,
+    Base, CheckResult, Epoch, Issue, ModelUse, NodeId, Produced, Publication, PullRequestRef, Review, Sha,
+    TaskEvent, TaskId, Terms,
 };
 
 use super::{Circling, Phase};
@@ -41,6 +41,8 @@ pub struct Task {
     pub branch: Option<String>,
     /// Who set the label on whose word the issue was taken.
     pub labelled_by: Option<String>,
+    /// Whose lease ran out before this node's claim, if it was another's.
+    pub taken_over: Option<NodeId>,
     /// The epoch of this node's last claim; 0 before the first.
     pub epoch: Epoch,
     /// As far as the events tell. `ClaimManager` knows better, and has the last word before a push.
@@ -98,6 +100,7 @@ impl Task {
             issue: None,
             branch: None,
             labelled_by: None,
+            taken_over: None,
             epoch: Epoch(0),
             holds_lease: false,
             base: None,

@@ -1,6 +1,6 @@
 //! The transitions.
 
-use crate::task::{ModelUse, Sha, Step, TaskEvent};
+use crate::task::{Inherited, ModelUse, Sha, Step, TaskEvent};
 
 use super::stuck::Sign;
 use super::{Checked, Effect, End, Phase, Proposal, Task};
@@ -49,10 +49,11 @@ impl Task {
     fn note(&mut self, event: &TaskEvent) -> Option<Phase> {
         use TaskEvent as E;
         match (&self.phase, event) {
-            (phase, E::Found { issue, branch, labelled_by }) if phase.is_resting() => {
+            (phase, E::Found { issue, branch, labelled_by, taken_over }) if phase.is_resting() => {
                 let (id, epoch) = (self.id.clone(), self.epoch);
                 let (branch, labelled_by) = (branch.clone(), labelled_by.clone());
-                *self = Self { epoch, issue: Some(issue.clone()), branch, labelled_by, ..Self::new(id) };
+                let (issue, taken_over) = (Some(issue.clone()), taken_over.clone());
+                *self = Self { epoch, issue, branch, labelled_by, taken_over, ..Self::new(id) };
                 None
             }
             (Phase::Unclaimed | Phase::Claiming { .. }, E::ClaimIntended { epoch, lease })
@@ -67,7 +68,12 @@ impl Task {
             }
             (Phase::Claiming { .. }, E::ClaimLost { .. }) => Some(Phase::Unclaimed),
 
-            (Phase::Preparing, E::Prepared { base, checks, sandbox, terms, .. }) => {
+            (Phase::Preparing, E::Prepared { base, checks, sandbox, terms, inherited, .. }) => {
+                // Only what the task begins with: later there is work of its own.
+                if let (None, Some(produced)) = (&self.base, inherited.as_deref().and_then(Inherited::taken))
+                {
+                    self.save(produced);
+                }
                 self.base = Some(base.clone());
                 self.sandbox = Some(sandbox.clone());
                 self.has_unsaved = false;

@@ -66,7 +66,7 @@ mod tests {
             url: String::new(),
             updated_at: String::new(),
         };
-        TaskEvent::Found { issue, branch: None, labelled_by: None }
+        TaskEvent::Found { issue, branch: None, labelled_by: None, taken_over: None }
     }
 
     fn claimed(at_s: u64) -> Vec<(u64, TaskEvent)> {
@@ -87,6 +87,7 @@ mod tests {
             hosts: vec![],
             terms: Terms::default(),
             setup: vec![],
+            inherited: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod check;
 mod checkpoint;
 mod ci;
 mod help;
+mod inherit;
 mod prepare;
 mod publish;
 mod work;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::antennae::DiscussPlan;
-use crate::ports::code::CodeError;
+use crate::ports::code::{CodeError, ImportedTree};
 use crate::ports::journal::JournalError;
 use crate::ports::model::ModelError;
 use crate::ports::sandbox::{CommandOutcome, SandboxChoice, SandboxError, WorkBundle};
@@ -155,8 +155,12 @@ impl Tools {
     /// Checks a bundle, and takes its tree into the task's object store.
     pub(super) async fn imported(&self, base: &Base, bundle: WorkBundle) -> Result<Produced, NotSaved> {
         let (bench, id) = (&self.deps.bench, &self.task.id);
-        let imported = bench.code.import(id, &base.commit, bundle, &self.task.terms.paths).await?;
-        let diff = bench.log.put_blob(imported.diff.as_bytes()).await.map_err(Ended::from)?;
+        self.produced(bench.code.import(id, &base.commit, bundle, &self.task.terms.paths).await?).await
+    }
+
+    /// As the journal keeps it.
+    pub(super) async fn produced(&self, imported: ImportedTree) -> Result<Produced, NotSaved> {
+        let diff = self.deps.bench.log.put_blob(imported.diff.as_bytes()).await.map_err(Ended::from)?;
         Ok(Produced {
             tree: imported.tree,
             files: imported.files,

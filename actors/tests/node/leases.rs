@@ -42,16 +42,22 @@ fn a_lease_stolen_just_before_the_push_fences_it() {
 
 #[test]
 fn a_lost_answer_of_the_git_server_is_looked_into() {
-    for faults in [vec![Fault::LostAfter], vec![Fault::LostBefore, Fault::LostBefore, Fault::LostAfter]] {
+    for faults in [
+        vec![Fault::LostAfter],
+        vec![Fault::RefusedAfter],
+        vec![Fault::LostBefore, Fault::LostBefore, Fault::LostAfter],
+    ] {
         in_virtual_time(async {
             let world = World::new(&[PLAN, WRITE, DONE, DONE]);
+            let last = [*faults.last().unwrap()];
             world.git.fail_swaps(faults);
             let node = world.start();
             let mut story = Story::of(&node);
             story.until_kind("checks_finished").await;
-            world.git.fail_swaps([Fault::LostAfter]);
+            world.git.fail_swaps(last);
             story.until_kind("pull_request_opened").await;
-            assert!(!story.kinds.contains(&"claim_lost"), "{:?}", story.kinds);
+            let lost = ["claim_lost", "lease_lost"];
+            assert!(!story.kinds.iter().any(|kind| lost.contains(kind)), "{:?}", story.kinds);
             node.stop().await;
         });
     }

@@ -9,14 +9,21 @@ mod hangs;
 mod leases;
 mod main_job;
 mod models;
+mod outside;
 mod panics;
 mod policy;
+mod polling;
 mod proposal;
+mod protocol;
 mod reasoning;
 mod restarts;
 mod returns;
+mod swarm;
+mod taking_over;
 mod trouble;
 mod trust;
+mod watching;
+mod witness;
 mod world;
 
 /// What the model says.

@@ -120,9 +120,16 @@ pub fn all() -> &'static [Example] {
 
 /// The scripted model's replies for all examples, each as the first issue of its repository.
 pub fn script() -> ModelScript {
+    script_for(1)
+}
+
+/// The same with the issue of each example opened so many times.
+pub fn script_for(issues: usize) -> ModelScript {
     let mut script = ModelScript::default();
     for example in all() {
-        script.set(&format!("{}#1", example.repo), example.replies.iter().copied());
+        for number in 1..=issues {
+            script.set(&format!("{}#{number}", example.repo), example.replies.iter().copied());
+        }
     }
     script
 }
@@ -163,6 +170,18 @@ impl Example {
             forge.open_issue(&repo, "maya", self.issue_title(), self.issue_body(), &[label::TASK])?;
         }
         Ok(TaskId::new(repo, 1))
+    }
+
+    /// The same, and opens the issue again until there are so many.
+    pub async fn plant_several(&self, forge: &Forge, issues: usize) -> Result<Vec<TaskId>, ApiaryError> {
+        let mut tasks = vec![self.plant(forge).await?];
+        for _ in 1..issues {
+            let repo = self.repo_id()?;
+            let number =
+                forge.open_issue(&repo, "maya", self.issue_title(), self.issue_body(), &[label::TASK])?;
+            tasks.push(TaskId::new(repo, number));
+        }
+        Ok(tasks)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(crate) use apply::{Socket, StreamFault, answer};
+pub(crate) use rule::Asked;
 pub use rule::{Fault, Rule, When};
 
 use super::forge::{Forge, Snapshot};
@@ -117,11 +118,16 @@ impl Faults {
         self.lock().iter().map(|a| a.rule.clone()).collect()
     }
 
+    /// Whether a rule asks what is in a body.
+    pub(crate) fn look_into_bodies(&self) -> bool {
+        self.lock().iter().any(|active| active.rule.body.is_some())
+    }
+
     /// What a request meets, counted.
-    pub(crate) fn meet(&self, method: &str, path: &str) -> Met {
+    pub(crate) fn meet(&self, asked: &Asked<'_>) -> Met {
         let mut met = Met::default();
         self.lock().retain_mut(|active| {
-            if !active.rule.matches(method, path) {
+            if !active.rule.matches(asked) {
                 return true;
             }
             if active.rule.skip > 0 {
@@ -146,18 +152,45 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+
+    fn asked<'a>(client: Option<IpAddr>, method: &'a str, path: &'a str) -> Asked<'a> {
+        Asked { client, method, path, body: b"0011command=fetch0000" }
+    }
+
+    #[test]
+    fn a_rule_may_ask_for_a_body() {
+        let faults = Faults::new();
+        assert!(!faults.look_into_bodies());
+        faults.add(Rule::any(Fault::HalfBody).with_body("command=ls-refs")).unwrap();
+        assert!(faults.look_into_bodies());
+        assert_eq!(faults.meet(&asked(None, "POST", "/a")).fault, None);
+        faults.add(Rule::any(Fault::EmptyBody).with_body("command=fetch")).unwrap();
+        assert_eq!(faults.meet(&asked(None, "POST", "/a")).fault, Some(Fault::EmptyBody));
+    }
 
     #[test]
     fn a_rule_lets_some_pass_then_counts_down_and_is_gone() {
         let faults = Faults::new();
         let unavailable = Fault::Status { status: 503, when: When::Before };
         faults.add(Rule::new("GET", "/a", unavailable.clone()).skip(1).times(2)).unwrap();
-        let met = || faults.meet("GET", "/a/b").fault;
-        assert_eq!(faults.meet("POST", "/a").fault, None);
-        assert_eq!(faults.meet("GET", "/b").fault, None);
+        let met = || faults.meet(&asked(None, "GET", "/a/b")).fault;
+        assert_eq!(faults.meet(&asked(None, "POST", "/a")).fault, None);
+        assert_eq!(faults.meet(&asked(None, "GET", "/b")).fault, None);
         assert_eq!([met(), met(), met(), met()], [None, Some(unavailable.clone()), Some(unavailable), None]);
         assert!(faults.rules().is_empty());
+    }
+
+    #[test]
+    fn a_rule_for_one_client_lets_the_others_pass() {
+        let faults = Faults::new();
+        let [one, other] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+        faults.add(Rule::any(Fault::HalfBody).for_client(one)).unwrap();
+        assert_eq!(faults.meet(&asked(Some(other), "GET", "/")).fault, None);
+        assert_eq!(faults.meet(&asked(None, "GET", "/")).fault, None);
+        assert_eq!(faults.meet(&asked(Some(one), "GET", "/")).fault, Some(Fault::HalfBody));
     }
 
     #[test]
@@ -166,11 +199,11 @@ mod tests {
         faults.add(Rule::any(Fault::Latency { ms: 5 })).unwrap();
         faults.add(Rule::any(Fault::HalfBody).times(1)).unwrap();
         faults.add(Rule::any(Fault::EmptyBody).times(1)).unwrap();
-        let first = faults.meet("GET", "/");
+        let first = faults.meet(&asked(None, "GET", "/"));
         assert_eq!((first.latency.as_millis(), first.fault.clone()), (5, Some(Fault::HalfBody)));
         assert_eq!(first.name().as_deref(), Some("latency+half_body"));
-        assert_eq!(faults.meet("GET", "/").fault, Some(Fault::EmptyBody));
-        assert_eq!(faults.meet("GET", "/").fault, None);
+        assert_eq!(faults.meet(&asked(None, "GET", "/")).fault, Some(Fault::EmptyBody));
+        assert_eq!(faults.meet(&asked(None, "GET", "/")).fault, None);
     }
 
     #[test]

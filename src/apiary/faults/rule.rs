@@ -2,10 +2,21 @@
 //! `{"method": "POST", "path": "/repos/", "times": 1, "fault": "status", "status": 502, "when": "after"}`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::FaultError;
+
+/// A request, as far as rules look at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// Empty where no rule asks for it.
+    pub(crate) body: &'a [u8],
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
@@ -15,6 +26,12 @@ pub struct Rule {
     /// What the path begins with; empty: any path.
     #[serde(default)]
     pub path: String,
+    /// The only client whose requests match, by its address; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
+    /// What the body must hold, as it was sent; `None`: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// How many matching requests pass before the rule counts.
     #[serde(default)]
     pub skip: u32,
@@ -110,12 +127,20 @@ impl Fault {
 impl Rule {
     /// A rule for requests with this method whose path begins with `path`, until it is cleared.
     pub fn new(method: &str, path: &str, fault: Fault) -> Self {
-        Self { method: Some(method.to_owned()), path: path.to_owned(), skip: 0, times: None, fault }
+        Self {
+            method: Some(method.to_owned()),
+            path: path.to_owned(),
+            client: None,
+            body: None,
+            skip: 0,
+            times: None,
+            fault,
+        }
     }
 
     /// A rule for every request.
     pub fn any(fault: Fault) -> Self {
-        Self { method: None, path: String::new(), skip: 0, times: None, fault }
+        Self { method: None, path: String::new(), client: None, body: None, skip: 0, times: None, fault }
     }
 
     /// The rule for `n` requests only.
@@ -130,14 +155,30 @@ impl Rule {
         self
     }
 
-    pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
+    /// The rule for one client only.
+    pub fn for_client(mut self, client: IpAddr) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The rule for requests whose body holds this text.
+    pub fn with_body(mut self, text: &str) -> Self {
+        self.body = Some(text.to_owned());
+        self
+    }
+
+    pub(crate) fn matches(&self, asked: &Asked<'_>) -> bool {
+        let Asked { client, method, path, body } = *asked;
         let is_fetch = method == "POST" && path.ends_with("/git-upload-pack");
         let method_fits = match (&self.fault, &self.method) {
             (Fault::StaleReads, _) => matches!(method, "GET" | "HEAD") || is_fetch,
             (_, Some(wanted)) => wanted.eq_ignore_ascii_case(method),
             (_, None) => true,
         };
-        method_fits && path.starts_with(&self.path)
+        let client_fits = self.client.is_none() || self.client == client;
+        let holds = |text: &String| body.windows(text.len().max(1)).any(|part| part == text.as_bytes());
+        let body_fits = self.body.as_ref().is_none_or(holds);
+        client_fits && body_fits && method_fits && path.starts_with(&self.path)
     }
 
     pub(crate) fn validate(&self) -> Result<(), FaultError> {

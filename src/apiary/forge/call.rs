@@ -112,6 +112,24 @@ impl Call {
         Ok(key)
     }
 
+    /// As [`Self::repo`] for a write that in a public repository needs no right to it, only an account.
+    ///
+    /// # Errors
+    /// As [`Self::repo`].
+    pub(crate) fn repo_for_anyone(
+        &self,
+        owner: &str,
+        name: &str,
+        needs: &[Permission],
+    ) -> Result<RepoKey, ApiError> {
+        let key = RepoKey::new(owner, name);
+        let is_open = self.view(|state| state.repo(&key).is_some_and(|repo| !repo.private && !repo.archived));
+        match &self.viewer {
+            Viewer::Token(token) if is_open && token.is_classic() => Ok(key),
+            _ => self.repo(owner, name, Access::Write, needs),
+        }
+    }
+
     /// Whether the caller may push.
     pub(crate) fn may_push(&self, key: &RepoKey) -> bool {
         match &self.viewer {

@@ -72,6 +72,8 @@ pub struct Token {
     permissions: BTreeMap<Permission, Access>,
     /// `None`: all repositories.
     repositories: Option<Vec<RepoKey>>,
+    /// May do in other public repositories what anyone may who is logged in.
+    is_classic: bool,
 }
 
 impl Token {
@@ -87,7 +89,7 @@ impl Token {
 
     fn with_all(secret: String, login: String, access: Access) -> Self {
         let permissions = Permission::ALL.into_iter().map(|p| (p, access)).collect();
-        Self { secret, login, permissions, repositories: None }
+        Self { secret, login, permissions, repositories: None, is_classic: false }
     }
 
     /// The token with another access for one permission.
@@ -100,6 +102,17 @@ impl Token {
     pub fn only_for(mut self, repositories: &[(&str, &str)]) -> Self {
         self.repositories = Some(repositories.iter().map(|(o, n)| RepoKey::new(o, n)).collect());
         self
+    }
+
+    /// The token as a classic one: where its account may not push, it may still comment and open pull requests. A
+    /// fine-grained one may not.
+    pub fn classic(mut self) -> Self {
+        self.is_classic = true;
+        self
+    }
+
+    pub(crate) fn is_classic(&self) -> bool {
+        self.is_classic
     }
 
     pub(crate) fn covers(&self, repo: &RepoKey) -> bool {

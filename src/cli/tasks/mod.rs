@@ -2,8 +2,6 @@
 
 mod attempts;
 mod export;
-#[cfg(test)]
-mod samples;
 mod show;
 
 use anyhow::{Context, bail};
@@ -109,6 +107,7 @@ fn diff(journal: &JournalReader, id: &TaskId) -> anyhow::Result<Exit> {
 fn diff_of(event: &TaskEvent) -> Option<&BlobRef> {
     match event {
         TaskEvent::CleanedUp { diff } => diff.as_ref(),
+        TaskEvent::Prepared { inherited, .. } => Some(&inherited.as_ref()?.taken()?.diff),
         TaskEvent::Checkpointed { produced } | TaskEvent::WorkProduced { produced } => Some(&produced.diff),
         TaskEvent::Escalated { saved, .. } => saved.as_ref().map(|saved| &saved.diff),
         _ => None,

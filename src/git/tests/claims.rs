@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseState, Swap};
+use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseState, SeenLease, Swap};
 use bzzz_actors::ports::code::Code;
 use bzzz_actors::task::{Sha, TaskId};
 use futures_util::future::join_all;
@@ -80,7 +80,7 @@ async fn a_swap_whose_answer_was_lost_is_found_to_be_ours() {
 }
 
 /// Imports a change and returns the commit to publish.
-async fn work(fixture: &Fixture, node: &Git, name: &str) -> Sha {
+pub(super) async fn work(fixture: &Fixture, node: &Git, name: &str) -> Sha {
     let base = node.refresh(&repo(), "main").await.unwrap().commit;
     let code = node.code_in(&task(), &base, None).await.unwrap();
     let sandbox = fixture.sandbox(name, &code);
@@ -208,6 +208,41 @@ async fn a_lease_that_only_the_server_has_is_fetched_for_its_successor() {
 }
 
 #[tokio::test]
+async fn many_claims_are_read_at_once_and_one_that_is_too_large_does_not_hide_the_others() {
+    let fixture = Fixture::new();
+    let ann = fixture.node("ann").await;
+    let numbered = |number| TaskId::new(repo(), number);
+    let mut leases = Vec::new();
+    for number in 1..=3 {
+        let lease = ann.draft(None, &record("ann", number, number)).await.unwrap();
+        assert_eq!(ann.swap(&numbered(number), None, &lease, None).await.unwrap(), Swap::Done);
+        leases.push(lease);
+    }
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/9", "main"]);
+    let bob = fixture.node("bob").await;
+    let seen = bob.read_all(&repo(), &[1, 3, 4, 9]).await.unwrap();
+    let epochs = |seen: &[(u64, SeenLease)]| -> Vec<_> {
+        seen.iter().map(|(number, it)| (*number, it.record.as_ref().map(|it| it.epoch.0))).collect()
+    };
+    assert_eq!(epochs(&seen), [(1, Some(1)), (3, Some(3)), (9, None)]);
+    assert_eq!(seen[1].1.sha, leases[2]);
+
+    let noise: Vec<u8> = std::iter::successors(Some(1u64), |it| {
+        Some(it.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1))
+    })
+    .map(|it| (it >> 56) as u8)
+    .take(24 * 1024 * 1024)
+    .collect();
+    std::fs::write(fixture.path("people/noise"), noise).unwrap();
+    let huge = fixture.commit_and_push("Noise");
+    git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/9", huge.as_str()]);
+    let cid = fixture.node("cid").await;
+    let seen = cid.read_all(&repo(), &[1, 2, 9]).await.unwrap();
+    assert_eq!(epochs(&seen), [(1, Some(1)), (2, Some(2)), (9, None)]);
+    assert_eq!(seen[2].1.sha, huge);
+}
+
+#[tokio::test]
 async fn something_else_at_the_claim_is_seen_without_a_record() {
     let fixture = Fixture::new();
     git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/claims/7", "main"]);
@@ -230,16 +265,6 @@ async fn the_probe_tells_whether_the_server_lets_a_node_claim() {
     // A probe that was killed half way left its reference.
     git(&fixture.server("rocket"), &["update-ref", "refs/bzzz/probe/ann.lock-probe", "main"]);
     ann.probe(&repo(), &node).await.unwrap();
-
-    git(&fixture.server("rocket"), &["config", "transfer.hideRefs", "refs/bzzz"]);
-    let denied = ann.probe(&repo(), &node).await.unwrap_err();
-    assert!(
-        matches!(&denied, ClaimsError::Denied { message, .. } if message.contains("hidden ref")),
-        "{denied}"
-    );
-    let lease = ann.draft(None, &record("ann", 1, 1)).await.unwrap();
-    let denied = ann.swap(&task(), None, &lease, None).await.unwrap_err();
-    assert!(matches!(denied, ClaimsError::Denied { .. }), "{denied}");
 }
 
 #[tokio::test]

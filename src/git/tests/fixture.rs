@@ -112,6 +112,7 @@ impl Fixture {
             author_email: "bzzz@example.org".to_owned(),
             allow_file: true,
             limits: GitLimits::default(),
+            forks: Default::default(),
             secrets: crate::secrets::Secrets::default(),
         };
         change(&mut options);

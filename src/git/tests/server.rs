@@ -110,6 +110,7 @@ async fn other_transports_are_closed() {
         author_email: "b@example.org".to_owned(),
         allow_file: false,
         limits: crate::git::GitLimits::default(),
+        forks: Default::default(),
         secrets: crate::secrets::Secrets::default(),
     });
     assert!(refused.await.is_err());

@@ -42,7 +42,13 @@ struct State {
     rights_failure: Option<ForgeError>,
     /// How many issues there are, all alike.
     issues: u64,
+    /// Whether nodes may not label.
+    is_outside: bool,
+    label_set_at: String,
 }
+
+/// When comments are made and pull requests end, one that stands for all of them.
+const LATER: &str = "2026-01-01T00:01:00Z";
 
 impl MemoryForge {
     pub fn with_issue(id: &str, git: Arc<MemoryGit>) -> Self {
@@ -74,6 +80,8 @@ impl MemoryForge {
             edit: None,
             rights_failure: None,
             issues: 1,
+            is_outside: false,
+            label_set_at: "2026-01-01T00:00:01Z".into(),
         };
         Self { traps: Traps::default(), git, state: Mutex::new(state) }
     }
@@ -92,6 +100,17 @@ impl MemoryForge {
 
     pub fn reopen_issue(&self) {
         self.state.lock().unwrap().issue.state = IssueState::Open;
+    }
+
+    pub fn be_of_others(&self) {
+        self.state.lock().unwrap().is_outside = true;
+    }
+
+    /// Somebody takes the task's label off and sets it again.
+    pub fn set_label_anew(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.label_set_at = "2026-01-01T00:02:00Z".into();
+        state.issue.updated_at += "+";
     }
 
     pub fn set_labels(&self, labels: &[&str]) {
@@ -134,7 +153,7 @@ impl MemoryForge {
             is_own: author == ACCOUNT,
             from_maintainer: true,
             body: body.into(),
-            created_at: String::new(),
+            created_at: LATER.into(),
         });
     }
 
@@ -166,7 +185,8 @@ impl MemoryForge {
     }
 
     pub fn end_pull_request(&self, end: PullRequestState) {
-        self.state.lock().unwrap().pull_requests[0].state = end;
+        let ended = &mut self.state.lock().unwrap().pull_requests[0];
+        (ended.state, ended.ended_at) = (end, Some(LATER.into()));
     }
 
     /// The next calls fail, whichever they are.
@@ -194,6 +214,10 @@ impl MemoryForge {
 
 #[async_trait]
 impl Forge for MemoryForge {
+    fn may_label(&self, _: &RepoId) -> bool {
+        !self.state.lock().unwrap().is_outside
+    }
+
     async fn login(&self) -> Result<String, ForgeError> {
         self.traps.step_on("login");
         self.call(|_| Ok(ACCOUNT.into()))
@@ -203,7 +227,13 @@ impl Forge for MemoryForge {
         self.traps.step_on("repository");
         self.call(|state| {
             let can_push = state.can_push;
-            Ok(Repository { id: repo.clone(), default_branch: "main".into(), can_push, archived: false })
+            Ok(Repository {
+                id: repo.clone(),
+                default_branch: "main".into(),
+                can_push,
+                archived: false,
+                language: None,
+            })
         })
     }
 
@@ -226,7 +256,7 @@ impl Forge for MemoryForge {
     async fn label_setting(&self, _: &TaskId, _: &str) -> Result<Option<LabelSetting>, ForgeError> {
         self.traps.step_on("label_setting");
         self.call(|state| {
-            let (by, at) = (state.label_setter.clone(), "2026-01-01T00:00:01Z".to_owned());
+            let (by, at) = (state.label_setter.clone(), state.label_set_at.clone());
             Ok(Some(LabelSetting { by, at, renamed_by: state.renamed_by.clone() }))
         })
     }
@@ -265,6 +295,9 @@ impl Forge for MemoryForge {
         self.call(|state| {
             if let Some(failure) = &state.label_failure {
                 return Err(failure.clone());
+            }
+            if state.is_outside {
+                return Ok(());
             }
             state.issue.labels.retain(|it| !remove.contains(&it.as_str()));
             state.issue.labels.extend(add.iter().map(|it| (*it).to_owned()));
@@ -308,6 +341,7 @@ impl Forge for MemoryForge {
                 head: new.head.clone(),
                 head_sha: self.git.branch(&task).map(|it| it.to_string()).unwrap_or_default(),
                 state: PullRequestState::Open,
+                ended_at: None,
             };
             state.pull_requests.push(opened.clone());
             Ok(opened)

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bzzz_actors::ports::claims::{BranchUpdate, Claims, ClaimsError, LeaseRecord, SeenLease, Swap};
-use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree};
+use bzzz_actors::ports::claims::{
+    BranchUpdate, Claims, ClaimsError, LeaseRecord, LeaseState, SeenLease, Swap,
+};
+use bzzz_actors::ports::code::{Code, CodeError, CodeIn, ImportedTree, Pushed};
 use bzzz_actors::ports::sandbox::WorkBundle;
 use bzzz_actors::task::{Base, NodeId, PathPattern, RepoId, Sha, TaskId};
 
@@ -30,6 +32,7 @@ struct State {
     denied: Option<String>,
     steals_before_delete: bool,
     panics_in_draft: bool,
+    unusable_branch: Option<String>,
 }
 
 /// What goes wrong with the next swap.
@@ -39,6 +42,8 @@ pub enum Fault {
     LostBefore,
     /// It is written, and the answer is lost.
     LostAfter,
+    /// It is written, and the answer is that it was refused: something on the way sent it twice.
+    RefusedAfter,
 }
 
 impl MemoryGit {
@@ -74,6 +79,11 @@ impl MemoryGit {
         state.claims.insert(task.clone(), sha);
     }
 
+    /// Why the tasks' branches can't be gone on from.
+    pub fn let_branches_be_unusable(&self, why: &str) {
+        self.state.lock().unwrap().unusable_branch = Some(why.to_owned());
+    }
+
     /// Another node claims the task in the moment before its claim is deleted.
     pub fn steal_before_delete(&self) {
         self.state.lock().unwrap().steals_before_delete = true;
@@ -93,6 +103,12 @@ impl MemoryGit {
     pub fn record(&self, task: &TaskId) -> Option<LeaseRecord> {
         let state = self.state.lock().unwrap();
         state.claims.get(task).map(|sha| state.drafted[sha].clone())
+    }
+
+    /// `None`: there is no claim, or none that can be read.
+    pub fn record_state(&self, task: &TaskId) -> Option<LeaseState> {
+        let state = self.state.lock().unwrap();
+        Some(state.drafted.get(state.claims.get(task)?)?.state)
     }
 
     pub fn branch(&self, task: &TaskId) -> Option<Sha> {
@@ -130,6 +146,17 @@ impl Claims for MemoryGit {
         let state = self.state.lock().unwrap();
         let claims = state.claims.iter().filter(|(task, _)| task.repo == *repo);
         Ok(claims.map(|(task, sha)| (task.number, sha.clone())).collect())
+    }
+
+    async fn read_all(&self, repo: &RepoId, numbers: &[u64]) -> Result<Vec<(u64, SeenLease)>, ClaimsError> {
+        self.traps.step_on("read_all");
+        let state = self.state.lock().unwrap();
+        let seen = |number: &u64| {
+            let sha = state.claims.get(&TaskId::new(repo.clone(), *number))?.clone();
+            let record = state.drafted.get(&sha).cloned();
+            Some((*number, SeenLease { sha, record }))
+        };
+        Ok(numbers.iter().filter_map(seen).collect())
     }
 
     async fn read_branch(&self, task: &TaskId) -> Result<Option<Sha>, ClaimsError> {
@@ -172,7 +199,11 @@ impl Claims for MemoryGit {
         if let Some(branch) = branch {
             state.branches.insert(task.clone(), branch.to.clone());
         }
-        if fault.is_some() { unclear() } else { Ok(Swap::Done) }
+        match fault {
+            None => Ok(Swap::Done),
+            Some(Fault::RefusedAfter) => Ok(Swap::Refused),
+            Some(Fault::LostBefore | Fault::LostAfter) => unclear(),
+        }
     }
 
     async fn delete(&self, task: &TaskId, from: &Sha) -> Result<Swap, ClaimsError> {
@@ -232,6 +263,32 @@ impl Code for MemoryGit {
         let tree = format!("{written:040x}").parse().unwrap();
         let diff = format!("+{written} writes\n");
         Ok(ImportedTree { tree, files: 1, insertions: written as u32, deletions: 0, diff })
+    }
+
+    async fn pushed(&self, task: &TaskId, newest: &Base) -> Result<Option<Pushed>, CodeError> {
+        self.traps.step_on("pushed");
+        let Some(commit) = self.branch(task) else { return Ok(None) };
+        let base = match self.state.lock().unwrap().unusable_branch.clone() {
+            Some(why) => Err(why),
+            None => Ok(Base { commit: "a".repeat(40).parse().unwrap(), ..newest.clone() }),
+        };
+        Ok(Some(Pushed { commit, base }))
+    }
+
+    /// The tree is the one that [`Self::commit`] made `pushed` of.
+    async fn inherit(
+        &self,
+        _: &TaskId,
+        base: &Sha,
+        pushed: &Sha,
+        _: &[PathPattern],
+    ) -> Result<ImportedTree, CodeError> {
+        self.traps.step_on("inherit");
+        assert_eq!(base.as_str(), "a".repeat(40), "it stands on the base that it has");
+        let tree: Sha = pushed.as_str().replacen("c0c", "000", 1).parse().unwrap();
+        let writes = u32::from_str_radix(&tree.as_str()[20..], 16).unwrap();
+        let diff = format!("+{writes} writes\n");
+        Ok(ImportedTree { tree, files: 1, insertions: writes, deletions: 0, diff })
     }
 
     async fn commit(&self, _: &TaskId, _: &Sha, tree: &Sha, _: &str) -> Result<Sha, CodeError> {

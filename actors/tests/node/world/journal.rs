@@ -3,8 +3,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bzzz_actors::ports::journal::{Delivery, Entry, Journal, JournalError, Pending, Recorded, Seq};
+use bzzz_actors::ports::journal::{
+    Delivery, Entry, Journal, JournalError, NodeEvent, Pending, Recorded, Seq, Witnessed,
+};
 use bzzz_actors::task::{BlobRef, Epoch, JournalHead, Lane, TaskEvent, TaskId};
+use bzzz_actors::trail::{Bytes, Growth, Key, Mark, Node, TrailHead, Tree};
 use tokio::time::Instant;
 
 use super::Traps;
@@ -20,6 +23,11 @@ pub struct MemoryJournal {
 #[derive(Default)]
 struct State {
     events: Vec<Recorded>,
+    notes: Vec<NodeEvent>,
+    witnessed: Vec<Witnessed>,
+    /// A header, and the events.
+    trail: Tree,
+    audit_key: Option<Key>,
     outbox: Vec<(Pending, Option<Delivery>)>,
     blobs: HashMap<String, Vec<u8>>,
     /// The next appends fail, that many times.
@@ -31,6 +39,15 @@ struct State {
 }
 
 impl State {
+    fn trail(&mut self) -> &Tree {
+        if self.trail.length() == 0 {
+            self.trail.push(Node::of_block(b"header"));
+        }
+        let behind = self.events.iter().skip(self.trail.length() as usize - 1);
+        behind.for_each(|recorded| self.trail.push(block(recorded)));
+        &self.trail
+    }
+
     fn waiting(&self, lane: Lane) -> impl Iterator<Item = &Pending> {
         let waits =
             move |(it, done): &&(Pending, Option<Delivery>)| done.is_none() && it.notice.lane() == lane;
@@ -45,7 +62,44 @@ pub fn now_ms() -> u64 {
     START.with(|start| u64::try_from(start.elapsed().as_millis()).unwrap())
 }
 
+fn block(recorded: &Recorded) -> Node {
+    Node::of_block(format!("{recorded:?}").as_bytes())
+}
+
 impl MemoryJournal {
+    /// Of the node with this name.
+    pub fn of(name: &str) -> Self {
+        let mut key = [0; 32];
+        key.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+        let state = State { audit_key: Some(Bytes(key)), ..State::default() };
+        Self { state: Mutex::new(state), ..Self::default() }
+    }
+
+    /// The same with another first event: a history that was written anew.
+    pub fn rewritten(&self) -> Self {
+        let journal = self.prefix(self.events().len());
+        journal.state.lock().unwrap().events[0].at_ms += 1;
+        journal
+    }
+
+    pub fn seen(&self) -> Vec<Witnessed> {
+        self.state.lock().unwrap().witnessed.clone()
+    }
+
+    /// What proves that the trail leads from one mark to the other.
+    pub fn growth(&self, from: Mark, to: Mark) -> Option<Growth> {
+        let mut state = self.state.lock().unwrap();
+        let leads_to = |mark: Mark| state.trail().peaks(mark.length).is_some_and(|it| it.root() == mark.root);
+        [from, to]
+            .into_iter()
+            .all(leads_to)
+            .then(|| Growth::new(&state.trail, from.length, to.length, vec![]))?
+    }
+
+    pub fn notes(&self) -> Vec<NodeEvent> {
+        self.state.lock().unwrap().notes.clone()
+    }
+
     pub fn events(&self) -> Vec<TaskEvent> {
         self.state.lock().unwrap().events.iter().map(|it| it.event.clone()).collect()
     }
@@ -57,6 +111,12 @@ impl MemoryJournal {
     pub fn kinds_of(&self, task: &str) -> Vec<&'static str> {
         let state = self.state.lock().unwrap();
         state.events.iter().filter(|it| it.task.to_string() == task).map(|it| it.event.kind()).collect()
+    }
+
+    /// The numbers of the issues that were claimed.
+    pub fn claimed(&self) -> Vec<u64> {
+        let state = self.state.lock().unwrap();
+        state.events.iter().filter(|it| it.event.kind() == "claimed").map(|it| it.task.number).collect()
     }
 
     pub fn fail_blobs(&self, count: u32) {
@@ -89,7 +149,8 @@ impl MemoryJournal {
         let events: Vec<Recorded> = state.events[..count].to_vec();
         let last = events.last().map(|it| it.seq.0).unwrap_or_default();
         let outbox = state.outbox.iter().filter(|(it, _)| it.id / 100 <= last).cloned().collect();
-        let state = State { events, outbox, blobs: state.blobs.clone(), ..State::default() };
+        let (blobs, audit_key) = (state.blobs.clone(), state.audit_key);
+        let state = State { events, outbox, blobs, audit_key, ..State::default() };
         Self { state: Mutex::new(state), traps: Traps::default(), hangs: AtomicBool::new(false) }
     }
 }
@@ -132,7 +193,43 @@ impl Journal for MemoryJournal {
     async fn head(&self) -> Result<JournalHead, JournalError> {
         self.traps.step_on("head");
         let entry = self.state.lock().unwrap().events.len() as u64;
-        Ok(JournalHead { entry, hash: format!("{entry:064x}") })
+        Ok(JournalHead { entry, hash: format!("{entry:064x}"), trail: None })
+    }
+
+    async fn note(&self, event: NodeEvent) -> Result<Seq, JournalError> {
+        self.traps.step_on("note");
+        let mut state = self.state.lock().unwrap();
+        state.notes.push(event);
+        Ok(Seq(state.events.len() as u64))
+    }
+
+    /// Nobody signed it.
+    async fn trail_head(&self) -> Result<TrailHead, JournalError> {
+        self.traps.step_on("trail_head");
+        let mut state = self.state.lock().unwrap();
+        let key = state.audit_key.unwrap_or(Bytes([1; 32]));
+        let length = state.trail().length();
+        let mark = Mark { segment: 0, length, root: state.trail.peaks(length).unwrap().root() };
+        Ok(TrailHead { key, segment_key: key, mark, signature: Bytes([0; 64]) })
+    }
+
+    async fn leads_to(&self, mark: Mark) -> Result<bool, JournalError> {
+        self.traps.step_on("leads_to");
+        let mut state = self.state.lock().unwrap();
+        Ok(mark.segment == 0 && state.trail().peaks(mark.length).is_some_and(|it| it.root() == mark.root))
+    }
+
+    async fn witness(&self, witnessed: Witnessed) -> Result<(), JournalError> {
+        self.traps.step_on("witness");
+        let mut state = self.state.lock().unwrap();
+        state.witnessed.retain(|it| it.peer != witnessed.peer);
+        state.witnessed.push(witnessed);
+        Ok(())
+    }
+
+    async fn witnessed(&self) -> Result<Vec<Witnessed>, JournalError> {
+        self.traps.step_on("witnessed");
+        Ok(self.seen())
     }
 
     async fn events_of(&self, task: &TaskId, after: Seq) -> Result<Vec<Recorded>, JournalError> {

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
+pub mod colony;
 mod forge;
 pub mod git;
 mod journal;
+pub mod many;
 mod model;
 mod sandboxes;
+pub mod swarm;
 mod traps;
 
 use std::sync::Arc;
@@ -17,13 +20,14 @@ use bzzz_actors::claim_manager::Timing;
 use bzzz_actors::jitter::no_jitter;
 use bzzz_actors::node::{Node, NodeConfig, Outside, Ports};
 use bzzz_actors::outbox::OutboxPace;
+use bzzz_actors::ports::claims::Claims;
 use bzzz_actors::ports::escalations::Escalations;
 use bzzz_actors::ports::journal::Recorded;
 use bzzz_actors::ports::model::ModelSelection;
-use bzzz_actors::ports::swarm::{Announcement, Swarm, SwarmError};
+use bzzz_actors::ports::swarm::Alone;
 use bzzz_actors::reasoner_actor::{ModelChoice, ModelServer};
 use bzzz_actors::task::life::Limits;
-use bzzz_actors::task::{NodeId, Rules, TaskEvent, TaskId};
+use bzzz_actors::task::{Rules, TaskEvent, TaskId};
 use bzzz_actors::task_runner::Pace;
 use tokio::sync::broadcast;
 
@@ -49,19 +53,6 @@ pub struct World {
     pub selection: Option<Arc<dyn ModelSelection>>,
 }
 
-struct Alone;
-
-#[async_trait::async_trait]
-impl Swarm for Alone {
-    async fn announce(&self, _: &Announcement) -> Result<(), SwarmError> {
-        Err(SwarmError::Alone)
-    }
-
-    async fn roster(&self) -> Vec<NodeId> {
-        Vec::new()
-    }
-}
-
 impl World {
     /// One repository `acme/rocket` with the open issue 1, and a model that says `replies`.
     pub fn new(replies: &[&str]) -> Self {
@@ -85,10 +76,20 @@ impl World {
 
     /// Another node in the same world, with a journal of its own.
     pub fn start_as(&self, config: NodeConfig, journal: Arc<MemoryJournal>) -> Node {
+        self.start_with(config, journal, self.git.clone())
+    }
+
+    /// Another node that has its own way to the git server.
+    pub fn start_with(
+        &self,
+        config: NodeConfig,
+        journal: Arc<MemoryJournal>,
+        claims: Arc<dyn Claims>,
+    ) -> Node {
         let ports = Ports {
             journal,
             forge: self.forge.clone(),
-            claims: self.git.clone(),
+            claims,
             code: self.git.clone(),
             sandboxes: Arc::new(self.sandboxes.clone()),
             models: std::iter::once(&self.model).chain(&self.further_models).map(server).collect(),
@@ -106,6 +107,8 @@ impl World {
             jitter: no_jitter(),
             nonce: Arc::new(nonce),
             wall_clock_ms: journal::now_ms,
+            // In a trail of one segment nothing is signed but its head.
+            verify: |_, _, _| true,
             new_thread: None,
         };
         Node::start(ports, config, outside)
@@ -119,11 +122,16 @@ fn server(script: &Arc<Script>) -> ModelServer {
 pub fn config(node: &str) -> NodeConfig {
     NodeConfig {
         node: node.parse().unwrap(),
+        version: "1".into(),
+        labels: Vec::new(),
+        languages: Vec::new(),
         repositories: vec!["acme/rocket".parse().unwrap()],
+        elsewhere: Vec::new(),
         task_label: "bzzz-task".into(),
         label_setters: Vec::new(),
         max_tasks: 3,
         poll_interval: MINUTE,
+        slowest_poll_interval: MINUTE,
         hive_interval: 5 * MINUTE,
         timing: Timing { ttl: 15 * MINUTE, renew_every: 5 * MINUTE, grace: 2 * MINUTE },
         limits: Limits::default(),
@@ -154,6 +162,7 @@ pub fn config(node: &str) -> NodeConfig {
             retry_max: MINUTE,
         },
         max_wait_for_human: 600 * MINUTE,
+        availability_interval: MINUTE / 2,
     }
 }
 

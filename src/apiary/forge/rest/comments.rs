@@ -10,7 +10,7 @@ use crate::apiary::forge::answer::{Answer, ApiError, created, no_content, ok, pa
 use crate::apiary::forge::call::Call;
 use crate::apiary::forge::listing::page;
 use crate::apiary::forge::show;
-use crate::apiary::forge::state::{Comment, MAX_COMMENTS, RepoKey};
+use crate::apiary::forge::state::{Comment, MAX_COMMENTS, Repo, RepoKey};
 use crate::apiary::forge::token::Access;
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -90,7 +90,7 @@ impl CommentRequest {
 }
 
 async fn create(call: Call, path: web::Path<(String, String, u64)>, body: web::Bytes) -> Answer {
-    let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
+    let key = call.repo_for_anyone(&path.0, &path.1, &ISSUE_OR_PULL)?;
     let text = CommentRequest::text(&body)?;
     let login = call.login()?;
     call.view_repo(&key, |_, repo| {
@@ -105,7 +105,13 @@ async fn create(call: Call, path: web::Path<(String, String, u64)>, body: web::B
 }
 
 async fn edit(call: Call, path: web::Path<(String, String, u64)>, body: web::Bytes) -> Answer {
-    let key = call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
+    let key = call.repo_for_anyone(&path.0, &path.1, &ISSUE_OR_PULL)?;
+    let login = call.login()?;
+    let is_own =
+        |repo: &Repo| repo.comments.get(&path.2).is_some_and(|it| it.author.eq_ignore_ascii_case(&login));
+    if !call.view_repo(&key, |_, repo| Ok(is_own(repo)))? {
+        call.repo(&path.0, &path.1, Access::Write, &ISSUE_OR_PULL)?;
+    }
     let text = CommentRequest::text(&body)?;
     call.change(|state| {
         let comment = state.repo_mut(&key).and_then(|r| r.comments.get_mut(&path.2));

@@ -210,7 +210,7 @@ async fn sides(call: &Call, key: &RepoKey, head: &str, base: &str) -> Result<Sid
 }
 
 async fn open(call: Call, path: web::Path<(String, String)>, body: web::Bytes) -> Answer {
-    let key = call.repo(&path.0, &path.1, Access::Write, &PULLS)?;
+    let key = call.repo_for_anyone(&path.0, &path.1, &PULLS)?;
     let request: OpenRequest = parse(&body)?;
     let title = request.title.unwrap_or_default();
     check_title("PullRequest", &title)?;

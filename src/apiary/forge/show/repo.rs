@@ -85,6 +85,11 @@ pub(crate) fn repo(urls: &Urls, state: &ForgeState, repo: &Repo, may_push: bool)
         "open_issues": open,
         "has_issues": repo.has_issues,
     });
+    if let Some(origin) = repo.fork_of.as_ref().and_then(|key| state.repo(key)) {
+        for field in ["parent", "source"] {
+            shown.insert(field.to_owned(), self::repo(urls, state, origin, false));
+        }
+    }
     for fields in [named, unused()] {
         if let Value::Object(fields) = fields {
             shown.extend(fields);

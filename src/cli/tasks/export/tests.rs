@@ -3,9 +3,9 @@ use bzzz_actors::task::{BlobRef, TaskEvent};
 use serde_json::{Value, json};
 
 use super::super::attempts::Attempt;
-use super::super::samples::*;
 use super::json::to_json;
 use super::trajectory::trajectory;
+use crate::cli::telling::samples::*;
 
 fn blob(blob: &BlobRef) -> Option<Vec<u8>> {
     match blob.0.as_str() {

@@ -1,7 +1,5 @@
 //! `bzzz tasks show`: a task step by step, for a person.
 
-mod network;
-mod page;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -15,11 +13,11 @@ use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::print;
+use crate::cli::telling::Page;
 use crate::journal::JournalReader;
 
 use super::attempts::Attempt;
 use super::{events_of, result};
-use page::Page;
 use story::Story;
 
 #[derive(Debug, Args)]

@@ -1,8 +1,8 @@
 use bzzz_actors::task::{BlobRef, Ending, TaskEvent};
 
-use super::super::samples::*;
-use super::page::Page;
 use super::write;
+use crate::cli::telling::Page;
+use crate::cli::telling::samples::*;
 
 fn shown(events: Vec<TaskEvent>, is_full: bool) -> String {
     let mut page = Page::new(100, false, is_full);
@@ -24,7 +24,7 @@ model     coder: 5600 tokens read, 280 written, in 8.4 s
 steps     2
 
 From 2026-01-01T00:00:00Z
-0:00:00   found
+0:00:00   found, labelled by zoe
 0:00:02   claimed: epoch 1, lease aaaaaaaaaa
 0:00:03   sandbox box with main at bbbbbbbbbb
           check: test -s fuel
@@ -108,6 +108,9 @@ fn trouble_questions_and_answers_are_told() {
 fn each_attempt_has_its_own_heading_and_clock() {
     let lost = begun().into_iter().take(2).chain([TaskEvent::ClaimLost { holder: "other".into() }]);
     let text = shown(lost.chain(begun()).collect(), false);
-    assert!(text.contains("\nAttempt 1 of 2, from 2026-01-01T00:00:00Z\n0:00:00   found\n"), "{text}");
+    assert!(
+        text.contains("\nAttempt 1 of 2, from 2026-01-01T00:00:00Z\n0:00:00   found, labelled by zoe\n"),
+        "{text}"
+    );
     assert!(text.contains("0:00:02   not claimed; who has it: other\n\nAttempt 2 of 2, from 2026"), "{text}");
 }

@@ -1,0 +1,305 @@
+//! What one peer is answered: how long the segments are that it asks for, and blocks with their proofs, one request after the
+//! other.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::Stream;
+use hypercore::replication::Event;
+use hypercore_schema::Proof;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::server::{Found, Limits, Segments, Served};
+use super::transport::{Side, Transport};
+use super::wire::{self, Incoming, Message, Request, Synchronize};
+use super::{MAX_BLOCKS, Trouble};
+
+/// What peers ask is short; a bitfield of theirs, which is not read, may be some kilobytes.
+const LARGEST_FRAME: usize = 64 * 1024;
+/// JavaScript's interval; who hears nothing for longer may close.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Of a tree with [`MAX_BLOCKS`] leaves.
+const DEEPEST: u64 = MAX_BLOCKS.ilog2() as u64;
+/// When a block could not be read, as while an owner that does not say so writes its tree out.
+const TRIES: u32 = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+pub(super) async fn serve(
+    stream: TcpStream,
+    segments: Arc<dyn Segments>,
+    limits: Limits,
+) -> Result<(), Trouble> {
+    let opening = Transport::open(stream, Side::Responder, LARGEST_FRAME);
+    let transport = timeout(limits.handshake, opening)
+        .await
+        .map_err(|_| Trouble::Silent("it did not say who it is"))??;
+    let mut session = Session { transport, segments, limits, channels: BTreeMap::new() };
+    let mut heard = Instant::now();
+    let mut keep_alive = interval_at(heard + KEEP_ALIVE, KEEP_ALIVE);
+    loop {
+        session.transport.flush().await?;
+        tokio::select! {
+            frame = session.transport.read() => {
+                let Some(frame) = frame? else { return Ok(()) };
+                heard = Instant::now();
+                session.take(&frame).await?;
+                while let Some(frame) = session.transport.read_now()? {
+                    session.take(&frame).await?;
+                }
+            }
+            channel = grown(&mut session.channels) => session.tell_length(channel?).await?,
+            _ = keep_alive.tick() => session.transport.write(Vec::new()).await?,
+            () = sleep_until(heard + limits.idle) => return Err(Trouble::Silent("not a word")),
+        }
+    }
+}
+
+struct Session {
+    transport: Transport,
+    segments: Arc<dyn Segments>,
+    limits: Limits,
+    /// By the numbers that the peer gave them.
+    channels: BTreeMap<u64, Channel>,
+}
+
+struct Channel {
+    /// The number that it has in what is sent.
+    own: u64,
+    served: Served,
+    events: Pin<Box<dyn Stream<Item = Event> + Send + Sync>>,
+    replaced: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_replaced: CancellationToken,
+    /// The peer's length, as it was told to have been heard.
+    acknowledged: u64,
+    told: u64,
+}
+
+impl Channel {
+    /// Blocks that can be served.
+    fn length(&self) -> u64 {
+        let info = self.served.core.info();
+        info.length.min(info.contiguous_length)
+    }
+}
+
+/// The channel whose core has news.
+///
+/// # Errors
+/// When a core has none any more, because another took its place.
+async fn grown(channels: &mut BTreeMap<u64, Channel>) -> Result<u64, Trouble> {
+    poll_fn(|context| {
+        for (number, channel) in channels.iter_mut() {
+            if channel.replaced.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Trouble::Replaced));
+            }
+            let mut has_news = false;
+            // They say no more than that there is something: the core is asked.
+            while let Poll::Ready(Some(_)) = channel.events.as_mut().poll_next(context) {
+                has_news = true;
+            }
+            if has_news && channel.length() > channel.told {
+                return Poll::Ready(Ok(*number));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl Session {
+    async fn take(&mut self, frame: &[u8]) -> Result<(), Trouble> {
+        for incoming in wire::read(frame)? {
+            match incoming {
+                Incoming::Open { channel, discovery_key, capability } => {
+                    self.open(channel, &discovery_key, &capability).await?;
+                }
+                Incoming::OpenOther { channel } => self.reject(channel).await?,
+                Incoming::Closed { channel } => {
+                    self.channels.remove(&channel);
+                }
+                Incoming::Rejected { .. } => {}
+                Incoming::Message { channel, message: Message::Synchronize(theirs) } => {
+                    self.acknowledge(channel, theirs).await?;
+                }
+                Incoming::Message { channel, message: Message::Request(request) } => {
+                    self.answer(channel, request).await?;
+                }
+                // Data too: what is served is its owner's alone to write.
+                Incoming::Message { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn reject(&mut self, channel: u64) -> Result<(), Trouble> {
+        self.transport.write(wire::reject_frame(channel)).await
+    }
+
+    async fn open(
+        &mut self,
+        channel: u64,
+        discovery_key: &[u8; 32],
+        capability: &[u8; 32],
+    ) -> Result<(), Trouble> {
+        let is_full = self.channels.len() >= self.limits.segments;
+        let found = self.segments.find(discovery_key).filter(|_| !is_full);
+        // Before it hears that a segment has begun, it hears how long the one before became: asked after the segment was
+        // found, by when the one before was sealed.
+        for other in self.channels.keys().copied().collect::<Vec<_>>() {
+            self.tell_length(other).await?;
+        }
+        let Some(Found { served, replaced }) = found else {
+            return self.reject(channel).await;
+        };
+        let key = served.core.key_pair().public.to_bytes();
+        if !self.transport.is_capable(capability, &key)? {
+            return Err(Trouble::Misbehaved("it asks for a segment whose key it does not know"));
+        }
+        let own = (1..).find(|own| self.channels.values().all(|other| other.own != *own)).unwrap_or_default();
+        let Entry::Vacant(vacant) = self.channels.entry(channel) else {
+            return Err(Trouble::Misbehaved("it opens a channel twice"));
+        };
+        let events = Box::pin(served.core.event_subscribe());
+        let (is_replaced, replaced) = (replaced.clone(), Box::pin(replaced.cancelled_owned()));
+        vacant.insert(Channel { own, served, events, replaced, is_replaced, acknowledged: 0, told: 0 });
+        let capability = self.transport.capability(&key)?;
+        self.transport.write(wire::open_frame(own, discovery_key, &capability)).await?;
+        self.say_length(channel).await
+    }
+
+    /// If it is more than the peer was told.
+    async fn tell_length(&mut self, channel: u64) -> Result<(), Trouble> {
+        match self.channels.get(&channel) {
+            Some(it) if it.is_replaced.is_cancelled() => Err(Trouble::Replaced),
+            Some(it) if it.length() > it.told => self.say_length(channel).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn say_length(&mut self, channel: u64) -> Result<(), Trouble> {
+        let Some(channel) = self.channels.get_mut(&channel) else { return Ok(()) };
+        let length = channel.length();
+        let synchronize = Synchronize {
+            fork: 0,
+            length,
+            remote_length: channel.acknowledged,
+            is_downloading: false,
+            is_uploading: true,
+        };
+        self.transport.write(wire::synchronize_frame(channel.own, synchronize)).await?;
+        if length > channel.told {
+            let range = wire::range_frame(channel.own, channel.told, length - channel.told);
+            self.transport.write(range).await?;
+            channel.told = length;
+        }
+        Ok(())
+    }
+
+    /// A peer asks for what is new only when it was told that its own length was heard.
+    async fn acknowledge(&mut self, channel: u64, theirs: Synchronize) -> Result<(), Trouble> {
+        match self.channels.get_mut(&channel) {
+            Some(it) if it.acknowledged != theirs.length => {
+                it.acknowledged = theirs.length;
+                self.say_length(channel).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn answer(&mut self, channel: u64, request: Request) -> Result<(), Trouble> {
+        // What was asked before the peer closed the channel is not worth an answer.
+        let Some(channel) = self.channels.get(&channel) else { return Ok(()) };
+        let (own, id) = (channel.own, request.id);
+        let proof = match fits(&request, channel.length()) {
+            true => prove(&channel.served, &request).await,
+            false => None,
+        };
+        let frame = match proof {
+            Some(proof) => wire::data_frame(own, id, &proof),
+            None => wire::no_data_frame(own, id),
+        };
+        self.transport.write(frame).await
+    }
+}
+
+/// The crate panics on requests that do not fit, with the lock that its owner needs to append.
+fn fits(request: &Request, length: u64) -> bool {
+    let end = request.upgrade.as_ref().map(|upgrade| {
+        let end = upgrade.start.checked_add(upgrade.length).filter(|end| *end <= length);
+        end.filter(|_| upgrade.length > 0)
+    });
+    let end = match end {
+        Some(Some(end)) => end,
+        Some(None) => return false,
+        None => length,
+    };
+    let block_fits = request.block.as_ref().is_none_or(|it| it.index < end && it.nodes <= DEEPEST);
+    let asks = request.block.is_some() || request.upgrade.is_some();
+    asks && block_fits && request.fork == 0 && !request.asks_for_more
+}
+
+async fn prove(served: &Served, request: &Request) -> Option<Proof> {
+    for _ in 0..TRIES {
+        let proof = {
+            let _nobody_appends = served.appending.lock().await;
+            served.core.create_proof(request.block.clone(), None, None, request.upgrade.clone()).await
+        };
+        match proof {
+            Ok(proof) => return proof,
+            Err(why) => tracing::debug!(%why, "a block of the trail could not be read"),
+        }
+        sleep(BETWEEN_TRIES).await;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use hypercore::{HypercoreBuilder, Storage};
+    use hypercore_schema::{RequestBlock, RequestUpgrade};
+    use proptest::prelude::*;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![8 => 0..40u64, 1 => any::<u64>()]
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        let block = prop::option::of((number(), number()));
+        let upgrade = prop::option::of((number(), number()));
+        (block, upgrade).prop_map(|(block, upgrade)| Request {
+            id: 1,
+            fork: 0,
+            block: block.map(|(index, nodes)| RequestBlock { index, nodes }),
+            upgrade: upgrade.map(|(start, length)| RequestUpgrade { start, length }),
+            asks_for_more: false,
+        })
+    }
+
+    #[test]
+    fn no_request_that_fits_harms_the_core() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let served = runtime.block_on(async {
+            let core = HypercoreBuilder::new(Storage::new_memory().await.unwrap()).build().await.unwrap();
+            core.append_batch((0..29).map(|it| vec![it; 9]).collect::<Vec<_>>()).await.unwrap();
+            Served::new(core)
+        });
+        proptest!(ProptestConfig::with_cases(2000), |(request in request())| {
+            if fits(&request, 29) {
+                let proof = served.core.create_proof(request.block, None, None, request.upgrade);
+                // That a node is asked for beyond the tree is an error, and nothing worse.
+                let _ = runtime.block_on(proof);
+            }
+            prop_assert_eq!(served.core.info().length, 29);
+        });
+    }
+}
