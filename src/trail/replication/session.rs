@@ -213,9 +213,9 @@ impl Session {
         }
     }
 
-    async fn answer(&mut self, channel: u64, request: Request) -> Result<(), Trouble> {
+    async fn answer(&mut self, number: u64, request: Request) -> Result<(), Trouble> {
         // What was asked before the peer closed the channel is not worth an answer.
-        let Some(channel) = self.channels.get(&channel) else { return Ok(()) };
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let (own, id) = (channel.own, request.id);
         let proof = match fits(&request, channel.length()) {
             true => prove(&channel.served, &request).await,
@@ -225,6 +225,9 @@ impl Session {
             Some(proof) => wire::data_frame(own, id, &proof),
             None => wire::no_data_frame(own, id),
         };
+        // The proof of an upgrade is signed at the length of now. JavaScript that becomes longer by it than it was told of
+        // does not say so, and then waits forever for its length to have been heard.
+        self.tell_length(number).await?;
         self.transport.write(frame).await
     }
 }
@@ -265,8 +268,10 @@ mod tests {
     use hypercore::{HypercoreBuilder, Storage};
     use hypercore_schema::{RequestBlock, RequestUpgrade};
     use proptest::prelude::*;
+    use tokio::net::TcpListener;
     use tokio::runtime::Builder;
 
+    use super::super::{ServedSegments, discovery_key};
     use super::*;
 
     fn number() -> impl Strategy<Value = u64> {
@@ -283,6 +288,47 @@ mod tests {
             upgrade: upgrade.map(|(start, length)| RequestUpgrade { start, length }),
             asks_for_more: false,
         })
+    }
+
+    #[tokio::test]
+    async fn no_upgrade_goes_further_than_the_peer_was_told() {
+        let core = HypercoreBuilder::new(Storage::new_memory().await.unwrap()).build().await.unwrap();
+        core.append_batch([b"one", b"two"]).await.unwrap();
+        let key = core.key_pair().public.to_bytes();
+        let segments = Arc::<ServedSegments>::default();
+        segments.add(Served::new(core.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (peer, own) = tokio::join!(
+            Transport::open(near.unwrap(), Side::Initiator, LARGEST_FRAME),
+            Transport::open(far.unwrap().0, Side::Responder, LARGEST_FRAME)
+        );
+        let (mut peer, limits) = (peer.unwrap(), Limits::default());
+        let mut session = Session { transport: own.unwrap(), segments, limits, channels: BTreeMap::new() };
+        let open = wire::open_frame(1, &discovery_key(&key), &peer.capability(&key).unwrap());
+        session.take(&open).await.unwrap();
+
+        // It grew, and its owner has not been heard to say so, when what was asked before is answered.
+        core.append(b"three").await.unwrap();
+        let upgrade = Some(RequestUpgrade { start: 0, length: 2 });
+        let request = Request { id: 1, fork: 0, block: None, upgrade, asks_for_more: false };
+        session.take(&wire::request_frame(1, &request)).await.unwrap();
+        session.transport.flush().await.unwrap();
+        let mut told = 0;
+        loop {
+            let frame = peer.read().await.unwrap().unwrap();
+            for incoming in wire::read(&frame).unwrap() {
+                match incoming {
+                    Incoming::Message { message: Message::Synchronize(it), .. } => told = it.length,
+                    Incoming::Message { message: Message::Data { proof, .. }, .. } => {
+                        let signed_further = !proof.upgrade.unwrap().additional_nodes.is_empty();
+                        assert_eq!((told, signed_further), (3, true));
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     #[test]
