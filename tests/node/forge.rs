@@ -75,8 +75,10 @@ fn a_pull_request_is_opened_once_or_refused_with_the_work_kept() {
     on_a_hill(async |hill| {
         let well = hill.well().await;
         let sick = sick(hill, &bad_answers().map(|it| it.0)).await;
-        for (task, fault, _) in &sick {
-            hill.fail_forge("POST", &format!("/repos/{}/pulls", task.repo), fault.clone(), 2);
+        for (task, fault, may_pass) in &sick {
+            // Who is refused asks whether it has one already; when that fails, as at the limit, it does all of it anew.
+            let times = if *may_pass { 2 } else { u32::MAX };
+            hill.fail_forge("POST", &format!("/repos/{}/pulls", task.repo), fault.clone(), times);
         }
         let node = hill.node().await;
         for (task, _, may_pass) in &sick {

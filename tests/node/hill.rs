@@ -18,6 +18,8 @@ use crate::containers::{docker, image, of_nodes};
 use crate::replies::{DONE, FUEL, FUELLED, PLAN, sh};
 
 pub(crate) const TOKEN: &str = "hill-token";
+/// Who polls so often has soon made GitHub's 5,000 with many repositories, and would get an answer again in an hour.
+const REQUESTS_AN_HOUR: u32 = 1_000_000;
 /// Between two looks at a condition that nothing announces.
 const LOOK: Duration = Duration::from_millis(20);
 const HOLD: &str = "while [ ! -e /tmp/go ]; do sleep 0.2; done";
@@ -34,7 +36,9 @@ pub(crate) struct Hill {
 
 impl Hill {
     pub(crate) fn new(folder: &Path, prefix: &str) -> Self {
-        let apiary = Apiary::start(ApiaryOptions::new(folder.join("apiary"), TOKEN)).unwrap();
+        let rate_limit = REQUESTS_AN_HOUR;
+        let options = ApiaryOptions { rate_limit, ..ApiaryOptions::new(folder.join("apiary"), TOKEN) };
+        let apiary = Apiary::start(options).unwrap();
         let (script, repositories, nodes) = Default::default();
         Self { apiary, script, repositories, nodes, prefix: prefix.to_owned(), folder: folder.to_owned() }
     }
