@@ -259,6 +259,7 @@ impl Worker {
             Some(core) => core,
             None => self.open(segment.number).map_err(failed)?,
         };
+        let mut is_shown = was_open;
         let had = core.length();
         while core.length() < segment.length {
             // At the start, in an asynchronous context, nobody else has it.
@@ -267,7 +268,9 @@ impl Worker {
                 Err(_) => self.turn.blocking_lock(),
             };
             append_group(&core, segment, &self.journal)?;
+            self.show(&core, segment.number, &mut is_shown);
         }
+        self.show(&core, segment.number, &mut is_shown);
         // It costs as much as a block, and a segment is filled in many small parts.
         if core.length() - had > GROUP || !was_open {
             is_as_recorded(&core, segment).map_err(failed)?;
@@ -278,12 +281,18 @@ impl Worker {
 
     fn open(&self, segment: u64) -> Result<Core, CoreError> {
         let folder = segment_folder(&self.data_dir, segment);
-        let core = match folder.exists() {
-            true => Core::open_to_write(&folder)?,
-            false => Core::create(&folder, &self.keys, segment)?,
-        };
-        self.shelf.put(segment, Served { core: core.handle(), appending: self.turn.clone() });
-        Ok(core)
+        match folder.exists() {
+            true => Core::open_to_write(&folder),
+            false => Core::create(&folder, &self.keys, segment),
+        }
+    }
+
+    /// To those who read it, once: not before something could be appended, since they have to begin anew. A full disk would
+    /// have them do that again and again.
+    fn show(&self, core: &Core, segment: u64, is_shown: &mut bool) {
+        if !std::mem::replace(is_shown, true) {
+            self.shelf.put(segment, Served { core: core.handle(), appending: self.turn.clone() });
+        }
     }
 
     fn put_aside(&mut self, segment: u64) {

@@ -93,9 +93,13 @@ impl Segments for Shelf {
             }
             *state.known.get(discovery_key)?
         };
-        let archived = archive::place_of(&self.data_dir, segment);
-        let folder = archived.unwrap_or_else(|| segment_folder(&self.data_dir, segment));
-        let core = Core::open_to_read(&folder).ok()?;
+        let open = || {
+            let archived = archive::place_of(&self.data_dir, segment);
+            let folder = archived.unwrap_or_else(|| segment_folder(&self.data_dir, segment));
+            Core::open_to_read(&folder)
+        };
+        // It may have been moved into the archive meanwhile.
+        let core = open().or_else(|_| open()).ok()?;
         let mut state = self.lock();
         // Somebody else may have opened it meanwhile.
         if let Some(found) = state.open(discovery_key) {

@@ -17,10 +17,8 @@ use super::follower::Progress;
 use super::session::KEEP_ALIVE;
 use super::transport::{Side, Transport, discovery_key};
 use super::wire::{self, Incoming, Message, Request, Synchronize};
-use super::{MAX_BLOCK, MAX_BLOCKS, Trouble};
+use super::{LARGEST_FRAME, MAX_BLOCK, MAX_BLOCKS, Trouble};
 
-/// A block with its proof, and an upgrade with as many nodes as a tree has peaks.
-pub(super) const LARGEST_FRAME: usize = MAX_BLOCK + 16 * 1024;
 /// To connect, and to say who one is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Without a word.
@@ -127,12 +125,13 @@ impl Fetching<'_> {
             tokio::select! {
                 frame = self.transport.read() => {
                     let frame = frame?.ok_or(Trouble::Closed)?;
-                    heard = Instant::now();
                     self.take(&frame).await?;
                     while let Some(frame) = self.transport.read_now()? && !stop.is_cancelled() {
                         self.take(&frame).await?;
                     }
                     self.go_on().await?;
+                    // The time that this took was not the peer's.
+                    heard = Instant::now();
                 }
                 () = stop.cancelled() => return Ok(()),
                 _ = next_segment.tick() => self.ask_for_next().await?,

@@ -34,6 +34,8 @@ pub use transport::discovery_key;
 pub const MAX_BLOCKS: u64 = 32_768;
 /// Bytes of a block.
 pub const MAX_BLOCK: usize = 64 * 1024;
+/// Bytes of a block with its proof, and an upgrade with as many nodes as a tree has peaks. Neither end sends more.
+const LARGEST_FRAME: usize = MAX_BLOCK + 16 * 1024;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]

@@ -84,7 +84,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// Without a word. Peers send an empty one every 5 s.
     pub idle: Duration,
-    /// Segments that one connection may ask for at once.
+    /// Segments that one connection may ask for at once. Who asks for more is let go.
     pub segments: usize,
 }
 

@@ -19,12 +19,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::server::{Found, Limits, Segments, Served};
 use super::transport::{Side, Transport};
 use super::wire::{self, Incoming, Message, Request, Synchronize};
-use super::{MAX_BLOCKS, Trouble};
+use super::{LARGEST_FRAME, MAX_BLOCKS, Trouble};
 
-/// What peers ask is short; a bitfield of theirs, which is not read, may be some kilobytes.
-const LARGEST_FRAME: usize = 64 * 1024;
 /// JavaScript's interval; who hears nothing for longer may close.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Frames that are taken one after the other before anything else gets its turn. A peer with a slow connection always has
+/// the next one there.
+const AT_ONCE: usize = 64;
 /// Of a tree with [`MAX_BLOCKS`] leaves.
 const DEEPEST: u64 = MAX_BLOCKS.ilog2() as u64;
 /// When a block could not be read, as while an owner that does not say so writes its tree out.
@@ -48,11 +49,13 @@ pub(super) async fn serve(
         tokio::select! {
             frame = session.transport.read() => {
                 let Some(frame) = frame? else { return Ok(()) };
-                heard = Instant::now();
                 session.take(&frame).await?;
-                while let Some(frame) = session.transport.read_now()? {
+                for _ in 1..AT_ONCE {
+                    let Some(frame) = session.transport.read_now()? else { break };
                     session.take(&frame).await?;
                 }
+                // The time that the answers took was not the peer's.
+                heard = Instant::now();
             }
             channel = grown(&mut session.channels) => session.tell_length(channel?).await?,
             _ = keep_alive.tick() => session.transport.write(Vec::new()).await?,
@@ -148,8 +151,7 @@ impl Session {
         discovery_key: &[u8; 32],
         capability: &[u8; 32],
     ) -> Result<(), Trouble> {
-        let is_full = self.channels.len() >= self.limits.segments;
-        let found = self.segments.find(discovery_key).filter(|_| !is_full);
+        let found = self.segments.find(discovery_key);
         // Before it hears that a segment has begun, it hears how long the one before became: asked after the segment was
         // found, by when the one before was sealed.
         for other in self.channels.keys().copied().collect::<Vec<_>>() {
@@ -158,6 +160,10 @@ impl Session {
         let Some(Found { served, replaced }) = found else {
             return self.reject(channel).await;
         };
+        if self.channels.len() >= self.limits.segments {
+            // A rejection says that there is no such segment, and JavaScript tells nobody of it.
+            return Err(Trouble::Misbehaved("it asks for more segments at once than it may"));
+        }
         let key = served.core.key_pair().public.to_bytes();
         if !self.transport.is_capable(capability, &key)? {
             return Err(Trouble::Misbehaved("it asks for a segment whose key it does not know"));

@@ -179,13 +179,29 @@ async fn a_channel_may_have_any_number_but_not_two_owners() {
     let mut peer = owner.connect().await;
     let capability = peer.capability(&owner.key()).unwrap();
     let name = discovery_key(&owner.key());
-    for channel in [u64::MAX, 1 << 40, 3] {
+    for channel in [u64::MAX, 1 << 40] {
         say(&mut peer, wire::open_frame(channel, &name, &capability)).await;
     }
-    // More than may be open at once.
-    while hear(&mut peer).await != Some(Incoming::Rejected { channel: 3 }) {}
     say(&mut peer, wire::close_frame(u64::MAX)).await;
     say(&mut peer, wire::open_frame(1 << 40, &name, &capability)).await;
+    until_closed(&mut peer).await;
+    owner.assert_is_well().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_too_many_segments_is_let_go() {
+    let owner = owner(Limits { segments: 2, ..Limits::default() }).await;
+    let mut peer = owner.connect().await;
+    let capability = peer.capability(&owner.key()).unwrap();
+    let name = discovery_key(&owner.key());
+    for channel in [1, 2] {
+        say(&mut peer, wire::open_frame(channel, &name, &capability)).await;
+        while !matches!(hear(&mut peer).await.unwrap(), Incoming::Open { .. }) {}
+    }
+    say(&mut peer, wire::close_frame(1)).await;
+    say(&mut peer, wire::open_frame(3, &name, &capability)).await;
+    while !matches!(hear(&mut peer).await.unwrap(), Incoming::Open { .. }) {}
+    say(&mut peer, wire::open_frame(4, &name, &capability)).await;
     until_closed(&mut peer).await;
     owner.assert_is_well().await;
 }
@@ -223,6 +239,52 @@ async fn a_peer_that_asks_and_does_not_read_holds_up_nobody() {
     }
     peer.flush().await.unwrap();
     owner.assert_is_well().await;
+}
+
+#[tokio::test]
+async fn a_block_of_the_largest_size_is_served_with_its_whole_proof() {
+    let owner = owner(Limits::default()).await;
+    let length = owner.core.append(&vec![0; super::MAX_BLOCK]).await.unwrap().length;
+    let mut peer = owner.open().await;
+    let block = Some(RequestBlock { index: BLOCKS, nodes: 0 });
+    let upgrade = Some(RequestUpgrade { start: 0, length });
+    say(&mut peer, wire::request_frame(1, &request(block, upgrade))).await;
+    let proof = loop {
+        match hear(&mut peer).await.expect("it was closed") {
+            Incoming::Message { message: Message::Data { proof, .. }, .. } => break proof,
+            _ => {}
+        }
+    };
+    assert_eq!(proof.block.unwrap().value.len(), super::MAX_BLOCK);
+}
+
+#[tokio::test]
+async fn who_asks_without_end_hears_of_other_segments_too() {
+    const REQUESTS: usize = 1000;
+    let owner = owner(Limits::default()).await;
+    let other = HypercoreBuilder::new(Storage::new_memory().await.unwrap()).build().await.unwrap();
+    owner.segments.add(Served::new(other.clone()));
+    let mut peer = owner.open().await;
+    let key = other.key_pair().public.to_bytes();
+    let capability = peer.capability(&key).unwrap();
+    say(&mut peer, wire::open_frame(2, &discovery_key(&key), &capability)).await;
+    while !matches!(hear(&mut peer).await, Some(Incoming::Open { .. })) {}
+    // All of it is there before the session gets its turn.
+    let ask = wire::request_frame(1, &request(Some(RequestBlock { index: 3, nodes: 0 }), None));
+    for _ in 0..REQUESTS {
+        peer.write(ask.clone()).await.unwrap();
+    }
+    peer.flush().await.unwrap();
+    other.append(b"news").await.unwrap();
+    let mut answers = 0;
+    loop {
+        match hear(&mut peer).await.expect("it was closed") {
+            Incoming::Message { channel: 2, message: Message::Synchronize(it) } if it.length == 1 => break,
+            Incoming::Message { message: Message::Data { .. }, .. } => answers += 1,
+            _ => {}
+        }
+    }
+    assert!(answers < REQUESTS, "after all of its answers");
 }
 
 async fn assert_is_closed(bare: &mut TcpStream) {
@@ -274,5 +336,5 @@ fn a_block_of_the_largest_size_fits_into_a_follower_s_frame() {
     let block = DataBlock { index: 30_000, value: vec![0; super::MAX_BLOCK], nodes };
     let proof = Proof { fork: 0, block: Some(block), hash: None, seek: None, upgrade: None };
     let sealed = wire::data_frame(1, u64::MAX, &proof).len() + 64;
-    assert!(sealed < super::fetching::LARGEST_FRAME, "{sealed}");
+    assert!(sealed < super::LARGEST_FRAME, "{sealed}");
 }
