@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::archive;
 use super::core::Core;
 use super::keys::AuditKeys;
@@ -20,6 +22,7 @@ pub(crate) struct Shelf {
     data_dir: PathBuf,
     keys: Arc<AuditKeys>,
     state: Mutex<State>,
+    begun: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -28,13 +31,15 @@ struct State {
     known: HashMap<Name, u64>,
     /// The one that is appended to.
     written: Option<(Name, Found)>,
+    /// The one after it, which has not begun.
+    next: Option<Name>,
     /// Those that were asked for, the last one at the end.
     sealed: VecDeque<(Name, Found)>,
 }
 
 impl Shelf {
     pub(crate) fn new(data_dir: PathBuf, keys: Arc<AuditKeys>) -> Self {
-        Self { data_dir, keys, state: Mutex::default() }
+        Self { data_dir, keys, state: Mutex::default(), begun: watch::Sender::default() }
     }
 
     /// There is such a segment, which is not appended to.
@@ -45,15 +50,18 @@ impl Shelf {
 
     /// It is appended to from now on, under its lock. Who reads another core of the same segment is told to ask anew.
     pub(super) fn put(&self, segment: u64, served: Served) {
-        let name = discovery_key(&self.keys.public_of(segment).0);
+        let [name, next] = [segment, segment + 1].map(|it| discovery_key(&self.keys.public_of(it).0));
         let mut state = self.lock();
         state.known.insert(name, segment);
+        state.next = Some(next);
         if let Some((before, found)) = state.written.replace((name, Found::new(served))) {
             state.keep(before, found);
         }
         if let Some(stale) = state.take(&name) {
             stale.replaced.cancel();
         }
+        drop(state);
+        self.begun.send_replace(());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -108,6 +116,14 @@ impl Segments for Shelf {
         let found = Found::new(Served::new(core.handle()));
         state.keep(*discovery_key, found.clone());
         Some(found)
+    }
+
+    fn is_next(&self, discovery_key: &Name) -> bool {
+        self.lock().next.as_ref() == Some(discovery_key)
+    }
+
+    fn begun(&self) -> watch::Receiver<()> {
+        self.begun.subscribe()
     }
 }
 
@@ -177,6 +193,20 @@ mod tests {
         world.shelf.put(1, Served::new(next.handle()));
         assert!(found.replaced.is_cancelled());
         assert!(!world.find(1).unwrap().replaced.is_cancelled());
+    }
+
+    #[test]
+    fn the_next_segment_is_the_one_after_the_last() {
+        let world = world();
+        let is_next = |segment| world.shelf.is_next(&world.name(segment));
+        let mut begun = world.shelf.begun();
+        assert!(!is_next(0));
+        for segment in 0..2 {
+            world.shelf.put(segment, Served::new(world.make(segment).handle()));
+            assert!(begun.has_changed().unwrap());
+            begun.mark_unchanged();
+            assert!(!is_next(segment) && is_next(segment + 1) && !is_next(segment + 2));
+        }
     }
 
     #[test]

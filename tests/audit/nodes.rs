@@ -1,5 +1,6 @@
 //! What a node's journal becomes for others.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use bzzz::trail::{TrailOptions, verify_exported};
 use bzzz_actors::ports::journal::{Entry, Journal};
 use bzzz_actors::task::{Epoch, TaskEvent};
 use bzzz_actors::trail::Key;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::javascript;
@@ -155,6 +157,32 @@ async fn javascript_receives_the_trail_of_a_running_node() {
     for index in 1..SEGMENT {
         let (_, at, block) = follower.next().await;
         assert_eq!((at, &block), (index, &expected[index as usize - 1]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_may_ask_for_the_next_segment_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path());
+    append(&journal, 150).await;
+    let server = Server::listen("127.0.0.1:0", journal.segments(), Limits::default()).await.unwrap();
+    let first = audit_key(folder.path());
+    let port = server.address().port();
+    let (_, _, header) = javascript::Follower::start(port, &[first]).next().await;
+    let header: Value = serde_json::from_str(&header).unwrap();
+    let next: Key = header["next_key"].as_str().unwrap().parse().unwrap();
+    let mut follower = javascript::Follower::start(port, &[next, first]);
+    for index in 0..151 {
+        let (of, at, _) = follower.next().await;
+        assert_eq!((of, at), (first, index));
+    }
+    append(&journal, 250).await;
+    let mut lengths = BTreeMap::from([(first, 151), (next, 0)]);
+    while lengths.values().any(|length| *length < SEGMENT) {
+        let (of, at, _) = follower.next().await;
+        let length = lengths.get_mut(&of).unwrap();
+        assert_eq!(at, *length);
+        *length += 1;
     }
 }
 

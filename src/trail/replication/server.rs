@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hypercore::Hypercore;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -51,26 +51,45 @@ impl Found {
 /// What there is to serve. Asked at each request for a segment, by the hash that names it to who does not know its key.
 pub trait Segments: Send + Sync + 'static {
     fn find(&self, discovery_key: &[u8; 32]) -> Option<Found>;
+
+    /// Whether it is the one that begins when the last one is full.
+    fn is_next(&self, discovery_key: &[u8; 32]) -> bool;
+
+    /// Changes when a segment begins.
+    fn begun(&self) -> watch::Receiver<()>;
 }
 
-/// Open segments, to which more may be added.
+/// Open segments, to which more may be added: nobody knows which.
 #[derive(Debug, Default)]
-pub struct ServedSegments(RwLock<HashMap<[u8; 32], Found>>);
+pub struct ServedSegments {
+    segments: RwLock<HashMap<[u8; 32], Found>>,
+    begun: watch::Sender<()>,
+}
 
 impl ServedSegments {
     /// In the place of the one with the same key.
     pub fn add(&self, segment: Served) {
         let name = discovery_key(segment.core.key_pair().public.as_bytes());
-        let mut segments = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = segments.insert(name, Found::new(segment)) {
             before.replaced.cancel();
         }
+        drop(segments);
+        self.begun.send_replace(());
     }
 }
 
 impl Segments for ServedSegments {
     fn find(&self, discovery_key: &[u8; 32]) -> Option<Found> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(discovery_key).cloned()
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).get(discovery_key).cloned()
+    }
+
+    fn is_next(&self, _: &[u8; 32]) -> bool {
+        false
+    }
+
+    fn begun(&self) -> watch::Receiver<()> {
+        self.begun.subscribe()
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) async fn serve(
     let transport = timeout(limits.handshake, opening)
         .await
         .map_err(|_| Trouble::Silent("it did not say who it is"))??;
-    let mut session = Session { transport, segments, limits, channels: BTreeMap::new() };
+    let mut begun = segments.begun();
+    let mut session = Session { transport, segments, limits, channels: BTreeMap::new(), early: None };
     let mut heard = Instant::now();
     let mut keep_alive = interval_at(heard + KEEP_ALIVE, KEEP_ALIVE);
     loop {
@@ -57,6 +58,7 @@ pub(super) async fn serve(
                 // The time that the answers took was not the peer's.
                 heard = Instant::now();
             }
+            Ok(()) = begun.changed() => session.open_early().await?,
             channel = grown(&mut session.channels) => session.tell_length(channel?).await?,
             _ = keep_alive.tick() => session.transport.write(Vec::new()).await?,
             () = sleep_until(heard + limits.idle) => return Err(Trouble::Silent("not a word")),
@@ -70,6 +72,15 @@ struct Session {
     limits: Limits,
     /// By the numbers that the peer gave them.
     channels: BTreeMap<u64, Channel>,
+    /// The next segment, asked for before it begins.
+    early: Option<Early>,
+}
+
+/// What a peer asks for that is answered later. It would not ask again: JavaScript takes a rejection for good.
+struct Early {
+    channel: u64,
+    discovery_key: [u8; 32],
+    capability: [u8; 32],
 }
 
 struct Channel {
@@ -126,6 +137,7 @@ impl Session {
                 Incoming::OpenOther { channel } => self.reject(channel).await?,
                 Incoming::Closed { channel } => {
                     self.channels.remove(&channel);
+                    self.early.take_if(|early| early.channel == channel);
                 }
                 Incoming::Rejected { .. } => {}
                 Incoming::Message { channel, message: Message::Synchronize(theirs) } => {
@@ -151,6 +163,8 @@ impl Session {
         discovery_key: &[u8; 32],
         capability: &[u8; 32],
     ) -> Result<(), Trouble> {
+        // In this order: it may begin at any time.
+        let is_next = self.segments.is_next(discovery_key);
         let found = self.segments.find(discovery_key);
         // Before it hears that a segment has begun, it hears how long the one before became: asked after the segment was
         // found, by when the one before was sealed.
@@ -158,7 +172,12 @@ impl Session {
             self.tell_length(other).await?;
         }
         let Some(Found { served, replaced }) = found else {
-            return self.reject(channel).await;
+            if self.early.is_some() || !is_next {
+                return self.reject(channel).await;
+            }
+            let (discovery_key, capability) = (*discovery_key, *capability);
+            self.early = Some(Early { channel, discovery_key, capability });
+            return Ok(());
         };
         if self.channels.len() >= self.limits.segments {
             // A rejection says that there is no such segment, and JavaScript tells nobody of it.
@@ -178,6 +197,14 @@ impl Session {
         let capability = self.transport.capability(&key)?;
         self.transport.write(wire::open_frame(own, discovery_key, &capability)).await?;
         self.say_length(channel).await
+    }
+
+    /// What was asked for early, if it has begun by now.
+    async fn open_early(&mut self) -> Result<(), Trouble> {
+        match self.early.take() {
+            Some(early) => self.open(early.channel, &early.discovery_key, &early.capability).await,
+            None => Ok(()),
+        }
     }
 
     /// If it is more than the peer was told.
@@ -310,7 +337,8 @@ mod tests {
             Transport::open(far.unwrap().0, Side::Responder, LARGEST_FRAME)
         );
         let (mut peer, limits) = (peer.unwrap(), Limits::default());
-        let mut session = Session { transport: own.unwrap(), segments, limits, channels: BTreeMap::new() };
+        let mut session =
+            Session { transport: own.unwrap(), segments, limits, channels: BTreeMap::new(), early: None };
         let open = wire::open_frame(1, &discovery_key(&key), &peer.capability(&key).unwrap());
         session.take(&open).await.unwrap();
 
