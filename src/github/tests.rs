@@ -180,7 +180,7 @@ async fn a_stalled_answer_ends_at_the_time_limit() {
     let forge = GitHub::new(GitHubOptions {
         api_url: server.url.clone(),
         token: "t".to_owned().into(),
-        request_timeout: Duration::from_millis(200),
+        request_timeout: Duration::from_secs(2),
         write_interval: Duration::ZERO,
         listing_file: None,
         forks: Forks::default(),

@@ -230,7 +230,7 @@ async fn bytes_are_limited_for_a_connection_and_for_a_sandbox() {
 
 #[tokio::test]
 async fn who_says_nothing_or_half_a_request_does_not_stay_and_others_have_their_turn() {
-    let limits = Limits { connections: 3, head_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { connections: 3, head_time: Duration::from_secs(2), ..Limits::default() };
     let mut world = World::new(&[&[PUBLIC]]).await;
     let network = world.open(limits);
     let mut silent = Vec::new();

@@ -262,9 +262,21 @@ impl Voice for Speaker {
 mod tests {
     use super::*;
 
+    /// A process that another test is starting holds a copy of a listener until it has begun.
+    async fn until_free<T, E: std::fmt::Display>(take: impl AsyncFn() -> Result<T, E>) -> T {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            match take().await {
+                Ok(taken) => break taken,
+                Err(_) if std::time::Instant::now() < deadline => tokio::task::yield_now().await,
+                Err(why) => panic!("{why}"),
+            }
+        }
+    }
+
     /// Opens the network, and waits until this has ended it; returns its port.
     async fn end_by(network: &Libp2p, command: Command) -> u16 {
-        let mut open = network.open().await.unwrap();
+        let mut open = until_free(|| network.open()).await;
         let mut addresses = network.addresses();
         let address = addresses.wait_for(|addresses| !addresses.is_empty()).await.unwrap()[0].clone();
         let port = address.split('/').nth(4).unwrap().parse().unwrap();
@@ -288,6 +300,6 @@ mod tests {
         }
         network.close().await;
         assert!(network.addresses().borrow().is_empty());
-        std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        until_free(|| tokio::net::TcpListener::bind(("127.0.0.1", port))).await;
     }
 }

@@ -1,8 +1,9 @@
 //! A node that keeps a copy of another's trail.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bzzz::trail::replication::{
     Follower, Following, Limits, Progress, ServedSegments, Server, segment_folder,
@@ -15,7 +16,17 @@ use crate::javascript;
 use crate::trail::{Trail, key};
 
 async fn serve(trail: &Trail, address: &str) -> Server {
-    Server::listen(address, trail.served(), Limits::default()).await.unwrap()
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match Server::listen(address, trail.served(), Limits::default()).await {
+            Ok(server) => break server,
+            // A process that another test is starting holds a copy of the listener until it has begun.
+            Err(why) if why.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::task::yield_now().await;
+            }
+            Err(why) => panic!("{why}"),
+        }
+    }
 }
 
 fn follow(address: &str, folder: &Path) -> Follower {

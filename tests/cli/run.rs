@@ -36,6 +36,7 @@ pub(crate) fn arguments(apiary: &Apiary, node: &Containers, more: &[&str]) -> Ve
         "forge.write_interval=0s".to_owned(),
         format!("model.url={}", apiary.ollama_url()),
         "model.names=[\"scripted:latest\"]".to_owned(),
+        "sandbox.command_timeout=30m".to_owned(),
     ];
     settings.extend(more.iter().map(|it| (*it).to_owned()));
     let mut arguments = vec!["run".to_owned()];

@@ -13,7 +13,7 @@ use crate::verdict;
 use crate::world::World;
 
 /// How long one life may take. Far more than it needs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks at the journal.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long after the end of the story a death may still be seen that happened before it.

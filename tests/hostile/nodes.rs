@@ -68,7 +68,7 @@ fn a_hostile_repository_and_a_hostile_model() {
         let hostile = hill.issue(&repo, replies);
         let node = hill
             .node_with("a", |settings| {
-                settings.sandbox.command_timeout = Duration::from_secs(3).into();
+                settings.sandbox.command_timeout = Duration::from_secs(8).into();
                 settings.task.max_check_rounds = 9;
             })
             .await;

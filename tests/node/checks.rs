@@ -46,7 +46,7 @@ fn a_check_that_hangs_has_failed_and_a_policy_that_can_not_be_read_is_said() {
         let broken = hill.issue(&broken, [PLAN]);
         let node = hill
             .node_with("a", |settings| {
-                settings.task.check_timeout = std::time::Duration::from_secs(1).into();
+                settings.task.check_timeout = std::time::Duration::from_secs(5).into();
                 settings.task.max_check_rounds = 1;
             })
             .await;

@@ -28,13 +28,13 @@ fn a_command_may_do_anything_and_the_next_one_runs() {
         ];
         let wild = hill.issue(&repo, running(&commands));
         let node = hill
-            .node_with("a", |settings| settings.sandbox.command_timeout = Duration::from_secs(2).into())
+            .node_with("a", |settings| settings.sandbox.command_timeout = Duration::from_secs(5).into())
             .await;
         node.until_proposed(&well).await;
         let story = node.until_proposed(&wild).await;
         let outcomes = story.outcomes();
         let endings: Vec<Ending> = outcomes.iter().map(|outcome| outcome.ending).collect();
-        let killed = Ending::TimedOut { after_ms: 2000 };
+        let killed = Ending::TimedOut { after_ms: 5000 };
         let exited = |code| Ending::Exited { code };
         let expected = [
             killed,

@@ -156,7 +156,7 @@ impl Hill {
             "sandbox.work_size=64 MiB".to_owned(),
             "sandbox.tmp_size=16 MiB".to_owned(),
             "sandbox.home_size=16 MiB".to_owned(),
-            "sandbox.command_timeout=2m".to_owned(),
+            "sandbox.command_timeout=30m".to_owned(),
             "outbox.retry_min=100ms".to_owned(),
             "outbox.retry_max=500ms".to_owned(),
         ];

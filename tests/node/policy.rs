@@ -86,7 +86,7 @@ fn a_setup_that_fails_is_told_to_the_model_and_nothing_is_published() {
         let slow = hill.issue(&slow, [PLAN, FUEL, DONE]);
         let limits = |settings: &mut Settings| {
             settings.task.max_check_rounds = 1;
-            settings.sandbox.setup_timeout = std::time::Duration::from_secs(1).into();
+            settings.sandbox.setup_timeout = std::time::Duration::from_secs(5).into();
         };
         let node = hill.node_with("a", limits).await;
         let story = node.until_over(&task).await;
@@ -102,7 +102,7 @@ fn a_setup_that_fails_is_told_to_the_model_and_nothing_is_published() {
         hill.assert_nothing_published(&task).await;
         hill.until("a person is called", |hill| hill.has_label(&task, label::NEEDS_HUMAN)).await;
         let story = node.until_over(&slow).await;
-        assert!(story.reason().ends_with("`sleep 1000` (killed after 1.0 s (time limit))"), "{story}");
+        assert!(story.reason().ends_with("`sleep 1000` (killed after 5.0 s (time limit))"), "{story}");
     });
 }
 

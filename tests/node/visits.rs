@@ -161,7 +161,9 @@ fn somebody_else_is_told_who_may_look_into_a_sandbox_without_docker() {
         // A folder that all may pass through, and a copy of the program there: the build's may be root's own.
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("bzzz");
-        std::fs::copy(env!("CARGO_BIN_EXE_bzzz"), &copy).unwrap();
+        // By another process: one that a test beside this forks would hold it open for writing, and it could not be run.
+        let copied = Command::new("cp").args([Path::new(env!("CARGO_BIN_EXE_bzzz")), &copy]).status();
+        assert!(copied.unwrap().success());
         let data_folder = hill.data_folder("a");
         for path in [folder.path(), &copy, &data_folder, data_folder.parent().unwrap()] {
             std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();

@@ -37,7 +37,7 @@ impl Nest {
         let pace = Pace {
             exchange: Duration::from_secs(1),
             redial: Duration::from_millis(100),
-            answer: Duration::from_secs(1),
+            answer: Duration::from_secs(5),
             keep: Duration::from_millis(200),
         };
         let allow: HashSet<_> = allow.iter().copied().collect();

@@ -53,7 +53,7 @@ enum Order {
 }
 
 /// What happens to it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Connected(PeerId),
     Disconnected(PeerId),
@@ -119,6 +119,11 @@ impl Raw {
         let seeing = async { while self.seen.recv().await.expect("it has ended") != wanted {} };
         let seen = tokio::time::timeout(Duration::from_secs(60), seeing).await;
         assert!(seen.is_ok(), "{wanted:?} did not happen");
+    }
+
+    /// Without waiting for it.
+    pub(crate) fn has_seen(&mut self, wanted: Seen) -> bool {
+        std::iter::from_fn(|| self.seen.try_recv().ok()).any(|seen| seen == wanted)
     }
 
     /// Whichever comes first; `true`: the first.

@@ -1,7 +1,6 @@
 //! What only bubblewrap has: the host's `/usr`, an end with its process, limits on each process alone.
 
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,9 +17,11 @@ fn host(script: &str) -> String {
 
 /// A program in bubblewrap's place.
 fn stand_in(place: &Place, script: &str) -> PathBuf {
-    let path = place.folder.path().join("bwrap");
-    std::fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let [path, source] = ["bwrap", "bwrap.sh"].map(|name| place.folder.path().join(name));
+    std::fs::write(&source, format!("#!/bin/bash\n{script}\n")).unwrap();
+    // Written by another process: one that a test beside this forks would hold it open for writing, and it could not be run.
+    let copied = Command::new("install").arg("--mode=755").args([&source, &path]).status();
+    assert!(copied.unwrap().success());
     path
 }
 

@@ -155,10 +155,10 @@ async fn starts_given_up_at_any_moment_are_all_gone_once_strays_are_removed() {
 #[tokio::test]
 async fn a_sandbox_without_a_node_ends_itself() {
     let Some(place) = Place::docker() else { return };
-    let sizes = Sizes { orphan_grace: Duration::from_secs(2), ..Sizes::default() };
+    let sizes = Sizes { orphan_grace: Duration::from_secs(5), ..Sizes::default() };
     let sandbox = place.start_with(sizes).await;
     // Heartbeats keep it, also through a command that says nothing for longer than the grace.
-    assert_eq!(output(&*sandbox, 1, "sleep 4; echo kept").await, "kept\n");
+    assert_eq!(output(&*sandbox, 1, "sleep 7; echo kept").await, "kept\n");
     drop(sandbox);
     until("the orphan ends and is removed", || place.containers().is_empty()).await;
 }
@@ -175,12 +175,14 @@ async fn a_node_that_returns_finds_its_command() {
     output(&*first, 5, "echo known").await;
     // The node dies in the middle of a command: the streams end, and nobody says so to sandboxd.
     let name = first.name();
-    let command = request(6, "echo begun; sleep 1; echo done", PATIENCE);
+    let held = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.3; done; echo done";
+    let command = request(6, held, PATIENCE);
     let running = tokio::spawn(async move { first.run(&command).await });
-    let has_begun = || docker(&["top", &name]).is_some_and(|top| top.contains("sleep 1"));
+    let has_begun = || docker(&["top", &name]).is_some_and(|top| top.contains("sleep 0.3"));
     until("the command begins", has_begun).await;
 
     let second: Arc<dyn Sandbox> = sandboxes.adopt(&spec).await.unwrap().unwrap();
+    docker(&["exec", &second.name(), "touch", "/tmp/go"]).unwrap();
     let recalled = second.recall(6, PATIENCE).await.unwrap().unwrap();
     assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Exited { code: 0 }, "begun\ndone\n"));
     running.abort();

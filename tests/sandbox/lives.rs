@@ -71,7 +71,7 @@ async fn an_actor_that_starts_anew_finds_its_sandbox(place: &Place) {
 async fn a_command_that_nobody_waits_for_is_killed_and_its_outcome_says_so(place: &Place) {
     let sandbox = place.start().await;
     let command = request(1, "echo begun; sleep 1000", PATIENCE);
-    let gone = tokio::time::timeout(Duration::from_secs(1), sandbox.run(&command)).await;
+    let gone = tokio::time::timeout(Duration::from_secs(4), sandbox.run(&command)).await;
     assert!(gone.is_err(), "{gone:?}");
     let recalled = sandbox.recall(1, PATIENCE).await.unwrap().unwrap();
     assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Unknown, "begun\n"));

@@ -165,14 +165,15 @@ pub(crate) async fn code_goes_in_and_out(sandbox: &dyn Sandbox) {
 async fn a_command_outlives_the_network(far: &Far) {
     let backend = sandboxes(far.options());
     let first = backend.start(&far.spec(1)).await.unwrap();
-    let command = request(1, "echo begun; touch /work/begun; sleep 2; echo done", PATIENCE);
+    let held = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.3; done; echo done";
+    let command = request(1, held, PATIENCE);
     let running = tokio::spawn({
         let first = first.clone();
         async move { first.run(&command).await }
     });
     let name = first.name();
     let deadline = Instant::now() + PATIENCE;
-    while !far.docker().run(&["top", &name]).is_some_and(|top| top.contains("sleep 2")) {
+    while !far.docker().run(&["top", &name]).is_some_and(|top| top.contains("sleep 0.3")) {
         assert!(Instant::now() < deadline, "the command does not begin");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -180,6 +181,7 @@ async fn a_command_outlives_the_network(far: &Far) {
     let Err(SandboxError::Lost(why)) = running.await.unwrap() else { panic!("it was not lost") };
     assert!(why.contains("the container is running"), "{why}");
     let second = backend.adopt(&far.spec(1)).await.unwrap().unwrap();
+    far.docker().run(&["exec", &second.name(), "touch", "/tmp/go"]).unwrap();
     let recalled = second.recall(1, PATIENCE).await.unwrap().unwrap();
     assert_eq!((recalled.ending, text(&recalled).as_str()), (Ending::Exited { code: 0 }, "begun\ndone\n"));
     second.destroy().await.unwrap();

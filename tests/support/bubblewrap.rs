@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a sandbox may take to run a command, or to be gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Whether such sandboxes can be made here. Where they can't, a line says so; in CI that is a failure.
 pub(crate) fn can_run() -> bool {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a container may take to run a command.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Removes the containers of every node whose name begins with `prefix` when it is dropped.
 pub(crate) struct Containers {

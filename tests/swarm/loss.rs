@@ -25,6 +25,8 @@ async fn a_third_node_takes_over_from_one_that_was_killed_and_from_one_that_is_c
     colony.settings.extend(SHORT_LEASES.map(str::to_owned));
     let repo = colony.repository("rocket", &["test -s fuel"]).await;
     let [killed, cut, third] = ["killed", "cut", "third"].map(|host| colony.add(host, 0));
+    // While it has the second, the first one's lease runs out.
+    colony.nodes[cut].settings.push("node.max_tasks = 1".to_owned());
     let replies = [PLAN, FUEL, &sh(HOLD), DONE, DONE].map(str::to_owned);
 
     // Each is the only node there when its issue comes.

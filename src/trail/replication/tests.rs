@@ -224,6 +224,7 @@ async fn bytes_of_any_kind_end_the_connection_at_most() {
         let mut bare = TcpStream::connect(owner.server.address()).await.unwrap();
         let _ = bare.write_all(&bytes.new_tree(&mut runner).unwrap().current()).await;
     }
+    owner.assert_has_a_place().await;
     owner.assert_is_well().await;
 }
 
@@ -250,9 +251,9 @@ async fn a_block_of_the_largest_size_is_served_with_its_whole_proof() {
     let upgrade = Some(RequestUpgrade { start: 0, length });
     say(&mut peer, wire::request_frame(1, &request(block, upgrade))).await;
     let proof = loop {
-        match hear(&mut peer).await.expect("it was closed") {
-            Incoming::Message { message: Message::Data { proof, .. }, .. } => break proof,
-            _ => {}
+        let incoming = hear(&mut peer).await.expect("it was closed");
+        if let Incoming::Message { message: Message::Data { proof, .. }, .. } = incoming {
+            break proof;
         }
     };
     assert_eq!(proof.block.unwrap().value.len(), super::MAX_BLOCK);
