@@ -29,3 +29,4 @@ mod socket;
 pub mod swarm;
 pub mod telemetry;
 pub mod trail;
+mod wall_clock;

@@ -124,17 +124,10 @@ impl Hearsay {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rank::tests::{member, roster};
+    use super::super::samples::{peer, task};
     use super::*;
-    use crate::claim_manager::rank::tests::{member, roster};
     use crate::ports::claims::{LeaseRecord, LeaseState};
-
-    fn task(number: u64) -> TaskId {
-        TaskId::new("a/b".parse().unwrap(), number)
-    }
-
-    fn peer(name: &str) -> PeerId {
-        name.parse().unwrap()
-    }
 
     fn claimed(number: u64, epoch: u64) -> Announcement {
         Announcement::Claimed { task: task(number), epoch: Epoch(epoch) }

@@ -32,8 +32,6 @@ use std::time::Duration;
 
 use actix::fut::wrap_stream;
 use actix::prelude::*;
-use futures_util::stream;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
@@ -213,25 +211,13 @@ impl ClaimManager {
     /// Follows what is heard of the others, as long as this actor lives.
     fn follow_swarm(&mut self, ctx: &mut Context<Self>) {
         self.see_roster(self.deps.swarm.roster());
-        let rosters = stream::unfold(self.deps.swarm.clone(), |mut swarm| async move {
-            Some((swarm.roster_changed().await, swarm))
-        });
-        let followed = wrap_stream::<_, Self>(rosters).map(|roster, manager, ctx| {
+        let followed = wrap_stream::<_, Self>(self.deps.swarm.rosters()).map(|roster, manager, ctx| {
             manager.see_roster(roster);
             manager.try_candidates(ctx);
         });
         ctx.spawn(followed.finish());
-        let news = stream::unfold(self.deps.swarm.news(), |mut news| async move {
-            loop {
-                match news.recv().await {
-                    Ok(heard) => return Some((heard, news)),
-                    // As good as lost on the way.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        let heard = wrap_stream::<_, Self>(news).map(|news, manager, _| manager.hear(&news));
+        let heard =
+            wrap_stream::<_, Self>(self.deps.swarm.news()).map(|news, manager, _| manager.hear(&news));
         ctx.spawn(heard.finish());
     }
 

@@ -259,17 +259,10 @@ fn ranks_alike(one: &Roster, other: &Roster) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::rank::tests::{member, roster};
+    use super::super::samples::{peer, task};
     use super::*;
     use crate::swarm_actor::Member;
     use crate::task::Epoch;
-
-    fn task(number: u64) -> TaskId {
-        TaskId::new("a/b".parse().unwrap(), number)
-    }
-
-    fn peer(name: &str) -> PeerId {
-        name.parse().unwrap()
-    }
 
     fn seen_by(peer: Option<&str>) -> Found {
         Found { from: peer.map(|peer| peer.parse().unwrap()), ..Found::default() }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::Timing;
+use crate::ports::swarm::PeerId;
+use crate::task::TaskId;
 
 /// The defaults of the settings.
 pub(super) const TIMING: Timing = Timing {
@@ -10,3 +12,11 @@ pub(super) const TIMING: Timing = Timing {
     renew_every: Duration::from_secs(300),
     grace: Duration::from_secs(120),
 };
+
+pub(super) fn task(number: u64) -> TaskId {
+    TaskId::new("a/b".parse().unwrap(), number)
+}
+
+pub(super) fn peer(name: &str) -> PeerId {
+    name.parse().unwrap()
+}

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use futures_util::{Stream, stream};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use crate::ports::swarm::{PeerId, Said};
@@ -45,7 +47,22 @@ impl SwarmView {
         self.roster.borrow_and_update().clone()
     }
 
-    pub fn news(&self) -> broadcast::Receiver<Arc<News>> {
-        self.news.subscribe()
+    /// The roster each time that it has changed.
+    pub fn rosters(&self) -> impl Stream<Item = Arc<Roster>> + use<> {
+        stream::unfold(self.clone(), |mut view| async move { Some((view.roster_changed().await, view)) })
+    }
+
+    /// What is heard of the others from now on.
+    pub fn news(&self) -> impl Stream<Item = Arc<News>> + use<> {
+        stream::unfold(self.news.subscribe(), |mut news| async move {
+            loop {
+                match news.recv().await {
+                    Ok(heard) => return Some((heard, news)),
+                    // As good as lost on the way.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
     }
 }

@@ -20,8 +20,6 @@ use std::time::Duration;
 
 use actix::fut::wrap_stream;
 use actix::prelude::*;
-use futures_util::stream;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
@@ -266,22 +264,11 @@ impl TaskPoller {
 
     /// Follows what is heard of the others, as long as this actor lives.
     fn follow_swarm(&mut self, ctx: &mut Context<Self>) {
-        let news = stream::unfold(self.deps.swarm.news(), |mut news| async move {
-            loop {
-                match news.recv().await {
-                    Ok(heard) => return Some((heard, news)),
-                    // As good as lost on the way.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        let heard = wrap_stream::<_, Self>(news).map(|news, poller, ctx| poller.hear(&news, ctx));
+        let heard =
+            wrap_stream::<_, Self>(self.deps.swarm.news()).map(|news, poller, ctx| poller.hear(&news, ctx));
         ctx.spawn(heard.finish());
-        let rosters = stream::unfold(self.deps.swarm.clone(), |mut swarm| async move {
-            Some((swarm.roster_changed().await, swarm))
-        });
-        let followed = wrap_stream::<_, Self>(rosters).map(|roster, poller, ctx| poller.see(roster, ctx));
+        let followed = wrap_stream::<_, Self>(self.deps.swarm.rosters())
+            .map(|roster, poller, ctx| poller.see(roster, ctx));
         ctx.spawn(followed.finish());
         self.see(self.deps.swarm.roster(), ctx);
     }

@@ -12,7 +12,7 @@ use bzzz_actors::task::{Base, PathPattern, Sha, TaskId};
 use super::Git;
 use super::command::{GitError, KernelLimits, Run};
 use super::failure::{code_error, disk_error};
-use super::import::{init_borrowing, refused};
+use super::import::{Import, init_borrowing, refused};
 use super::mirror::has_hit_limit;
 use super::names::branch_ref;
 use super::remote::{Failure, failure_of};
@@ -58,18 +58,13 @@ impl Git {
         pushed: &Sha,
         paths: &[PathPattern],
     ) -> Result<ImportedTree, CodeError> {
-        let _one_at_a_time = self.task_locks.lock(task).await;
-        let mirror = self.mirrors.hold_with(&task.repo, base).await?;
-        let folder = self.home.work_folder().map_err(disk_error)?;
-        let repository = folder.path().join("import.git");
-        init_borrowing(&self.program, &repository, &mirror.path.join("objects")).await?;
-        if self.fetch_pushed(task, base, &repository).await? != *pushed {
-            return Err(moved(task));
-        }
-        let import = self.import_in(repository, base, paths);
-        let imported = import.take_commit(pushed).await?;
-        self.keep(task, &import).await?;
-        Ok(imported)
+        let take = async |import: &Import<'_>| {
+            if self.fetch_pushed(task, base, &import.repository).await? != *pushed {
+                return Err(moved(task));
+            }
+            import.take_commit(pushed).await
+        };
+        self.import_by(task, base, paths, take).await
     }
 
     /// Fetches the task's branch into the repository `scratch`, which reads a mirror that has `known`; returns its tip.

@@ -28,24 +28,30 @@ impl Git {
         bundle: WorkBundle,
         paths: &[PathPattern],
     ) -> Result<ImportedTree, CodeError> {
+        self.import_by(task, base, paths, async |import| import.take(&bundle).await).await
+    }
+
+    /// Into the task's store what `take` takes into a throw-away repository.
+    pub(super) async fn import_by(
+        &self,
+        task: &TaskId,
+        base: &Sha,
+        paths: &[PathPattern],
+        take: impl AsyncFnOnce(&Import<'_>) -> Result<ImportedTree, CodeError>,
+    ) -> Result<ImportedTree, CodeError> {
         let _one_at_a_time = self.task_locks.lock(task).await;
         let mirror = self.mirrors.hold_with(&task.repo, base).await?;
         let folder = self.home.work_folder().map_err(disk_error)?;
         let repository = folder.path().join("import.git");
         init_borrowing(&self.program, &repository, &mirror.path.join("objects")).await?;
         let import = self.import_in(repository, base, paths);
-        let imported = import.take(&bundle).await?;
+        let imported = take(&import).await?;
         self.keep(task, &import).await?;
         Ok(imported)
     }
 
     /// An import whose objects are in `repository`.
-    pub(super) fn import_in<'a>(
-        &'a self,
-        repository: PathBuf,
-        base: &'a Sha,
-        paths: &'a [PathPattern],
-    ) -> Import<'a> {
+    fn import_in<'a>(&'a self, repository: PathBuf, base: &'a Sha, paths: &'a [PathPattern]) -> Import<'a> {
         Import {
             program: &self.program,
             limits: &self.options.limits,
@@ -57,7 +63,7 @@ impl Git {
     }
 
     /// Takes what was imported into the task's store.
-    pub(super) async fn keep(&self, task: &TaskId, import: &Import<'_>) -> Result<(), CodeError> {
+    async fn keep(&self, task: &TaskId, import: &Import<'_>) -> Result<(), CodeError> {
         self.open_store(task).await?;
         let packs = import.repository.join("objects/pack");
         keep_packs(&packs, &self.home.store(task).join("objects/pack")).map_err(disk_error)

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bzzz_actors::ports::journal::{Delivery, Entry, JournalError, NodeEvent, Recorded, Seq, Witnessed};
 use bzzz_actors::task::{Lane, NodeId, Notice};
@@ -18,6 +17,7 @@ use super::verify::Checked;
 use super::{schema, verify, wal, witnesses};
 use crate::trail::AuditKeys;
 use crate::trail::inspection::State;
+use crate::wall_clock::now_ms;
 
 pub(super) struct Store {
     connection: Connection,
@@ -309,10 +309,4 @@ fn text_of(notice: &Notice) -> Result<NoticeText, serde_json::Error> {
 
 fn to_sql_failure(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
-}
-
-/// Milliseconds since 1970; 0 on a host whose clock is before that.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The clock and the chance of the world, which the actors are given.
+//! The chance of the world, which the actors are given.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,12 +20,6 @@ pub(super) fn nonce() -> String {
         return format!("{}-{}", since_epoch.as_nanos(), std::process::id());
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Milliseconds since 1970, UTC; 0 on a host whose clock is before that.
-pub(super) fn wall_clock_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

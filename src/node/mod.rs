@@ -43,7 +43,7 @@ use crate::journal::{JournalOpenError, Proofs, SqliteJournal};
 use crate::network::{self, Networks};
 use crate::settings::Settings;
 use crate::swarm::SwarmSetupError;
-use crate::{ed25519, folder};
+use crate::{ed25519, folder, wall_clock};
 
 /// How long a node that ends waits for its sandboxes' last connections to be recorded. The journal takes milliseconds.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -135,7 +135,7 @@ impl RunningNode {
         let outside = Outside {
             jitter: Arc::new(chance::jitter),
             nonce: Arc::new(chance::nonce),
-            wall_clock_ms: chance::wall_clock_ms,
+            wall_clock_ms: wall_clock::now_ms,
             verify: ed25519::verify,
             new_thread: Some(Arc::new(task_thread)),
         };

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use std::{fs, future};
 
 use bzzz_actors::ports::swarm::{PeerId, Progress};
@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::warn;
+
+use crate::wall_clock::now_ms;
 
 const FILE: &str = "swarm/roster.json";
 /// The picture of a node that runs is no older than this.
@@ -183,11 +185,6 @@ async fn changed(addresses: &mut Option<watch::Receiver<Vec<String>>>) {
     if !told {
         future::pending::<()>().await;
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What this node said, as long as it stands: signed, and said again before others forget it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bzzz_actors::ports::swarm::{PeerId, Said};
 use libp2p::identity::Keypair;
@@ -9,6 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use super::envelope::{self, Letter, Place, Stamp};
 use super::gossip::COORDINATION;
+use crate::wall_clock::now_ms;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -38,7 +38,7 @@ impl Own {
         let stamp = Stamp {
             boot: self.boot,
             seq: self.seq + 1,
-            at_ms: wall_clock_ms(),
+            at_ms: now_ms(),
             ttl_s: u32::try_from(ttl(&said).as_secs()).unwrap_or(u32::MAX),
         };
         let place = Place { swarm: &self.swarm, topic: COORDINATION };
@@ -89,11 +89,6 @@ fn stands(said: &Said) -> bool {
         Said::Capabilities(_) | Said::AuditHead(_) | Said::Contradiction(_) => true,
         Said::Availability(_) | Said::Progress(_) | Said::Task(_) | Said::TasksSeen(_) => false,
     }
-}
-
-pub(super) fn wall_clock_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use super::super::board::{Taken, Way};
 use super::super::envelope::{self, Fault, Letter, Place};
 use super::super::gossip::COORDINATION;
 use super::super::names;
-use super::super::own::wall_clock_ms;
 use super::super::standing::Offence;
 use super::{Network, Topic};
+use crate::wall_clock::now_ms;
 
 /// A clock that is off by more is said. It decides nothing.
 const MAX_SKEW_MS: u64 = 60_000;
@@ -112,7 +112,7 @@ impl Network {
     }
 
     fn look_at_clock(&mut self, letter: &Letter) {
-        let skew_ms = wall_clock_ms().abs_diff(letter.at_ms);
+        let skew_ms = now_ms().abs_diff(letter.at_ms);
         let author = names::peer(&letter.author);
         if skew_ms > MAX_SKEW_MS && author.is_some_and(|author| self.is_first_time(Topic::Skew, author)) {
             let skew_s = skew_ms / 1000;

@@ -50,19 +50,24 @@ struct State {
 /// When comments are made and pull requests end, one that stands for all of them.
 const LATER: &str = "2026-01-01T00:01:00Z";
 
+/// The issue that all tests have.
+pub fn rocket(task: &TaskId) -> Issue {
+    Issue {
+        number: task.number,
+        title: "The rocket does not start".into(),
+        body: "It says `no fuel`.".into(),
+        state: IssueState::Open,
+        labels: vec!["bzzz-task".into()],
+        author: "ann".into(),
+        url: format!("https://forge.example/{}/issues/{}", task.repo, task.number),
+        updated_at: String::new(),
+    }
+}
+
 impl MemoryForge {
     pub fn with_issue(id: &str, git: Arc<MemoryGit>) -> Self {
         let task: TaskId = id.parse().unwrap();
-        let issue = Issue {
-            number: task.number,
-            title: "The rocket does not start".into(),
-            body: "It says `no fuel`.".into(),
-            state: IssueState::Open,
-            labels: vec!["bzzz-task".into()],
-            author: "ann".into(),
-            url: format!("https://forge.example/{}/issues/{}", task.repo, task.number),
-            updated_at: String::new(),
-        };
+        let issue = rocket(&task);
         let state = State {
             issue,
             comments: Vec::new(),

@@ -10,10 +10,11 @@ use bzzz_actors::ports::forge::{
     CiCheck, Comment, Edit, Forge, ForgeError, IssueList, LabelSetting, NewPullRequest, PullRequest,
     PullRequestState, Repository,
 };
-use bzzz_actors::task::{Issue, IssueState, NodeId, RepoId, Sha, TaskId};
+use bzzz_actors::task::{Issue, NodeId, RepoId, Sha, TaskId};
 use tokio::time::sleep;
 
 use super::MemoryGit;
+use super::forge::rocket;
 
 #[derive(Default)]
 pub struct ManyForge {
@@ -40,16 +41,7 @@ impl ManyForge {
     }
 
     pub fn open(&self, task: TaskId) {
-        let issue = Issue {
-            number: task.number,
-            title: "The rocket does not start".into(),
-            body: "It says `no fuel`.".into(),
-            state: IssueState::Open,
-            labels: vec!["bzzz-task".into()],
-            author: "ann".into(),
-            url: format!("https://forge.example/{}/issues/{}", task.repo, task.number),
-            updated_at: String::new(),
-        };
+        let issue = rocket(&task);
         self.state.lock().unwrap().issues.insert(task, issue);
     }
 
